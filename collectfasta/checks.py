@@ -1,0 +1,137 @@
+"""System checks: settings that would harm a deploy, found before one begins.
+
+They read settings and classes only; no storage is made and no server is asked. The command asks
+the same checks, because ``call_command`` runs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.conf import STATICFILES_STORAGE_ALIAS
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import Storage
+from django.utils.module_loading import import_string
+
+from collectfasta import settings
+from collectfasta.strategies.base import Strategy, load_strategy
+from collectfasta.strategies.selection import fits, strategy_for
+
+Check = Callable[..., list[CheckMessage]]
+AppConfigs = Sequence[AppConfig] | None
+
+_APP = "collectfasta"
+_STATICFILES = "django.contrib.staticfiles"
+
+
+def is_asked(app_configs: AppConfigs) -> bool:
+    """Tell whether this app is to be checked: not if others are, nor if it is switched off."""
+    if app_configs is not None and all(each.name != _APP for each in app_configs):
+        return False
+    try:
+        return settings.enabled
+    except ValueError:
+        return True
+
+
+def all_other_apps() -> list[AppConfig]:
+    """Return all apps but this one: what to check where only others matter."""
+    return [each for each in apps.get_app_configs() if each.name != _APP]
+
+
+def check_order(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+    """E001: Django takes a command from the app that is listed first."""
+    names = [each.name for each in apps.get_app_configs()]
+    if _STATICFILES not in names or names.index(_APP) < names.index(_STATICFILES):
+        return []
+    if not is_asked(app_configs):
+        return []
+    return [
+        Error(
+            "'collectfasta' is listed after 'django.contrib.staticfiles' in INSTALLED_APPS, so "
+            "Django's own collectstatic runs.",
+            hint="List 'collectfasta' before 'django.contrib.staticfiles'.",
+            id="collectfasta.E001",
+        )
+    ]
+
+
+def check_settings(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+    """E002: each setting has a value of its type and range."""
+    if not is_asked(app_configs):
+        return []
+    return [
+        Error(message, hint="Correct or remove the setting.", id="collectfasta.E002")
+        for message in settings.errors()
+    ]
+
+
+def check_cache(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+    """E003: the cache that checksums are remembered in is configured."""
+    alias = _valid(lambda: settings.cache)
+    if not is_asked(app_configs) or alias is None or alias in django_settings.CACHES:
+        return []
+    return [
+        Error(
+            f"COLLECTFASTA_CACHE names the cache {alias!r}, which is not in CACHES.",
+            hint=f"Add it to CACHES, or name one of: {', '.join(sorted(django_settings.CACHES))}.",
+            id="collectfasta.E003",
+        )
+    ]
+
+
+def check_strategy(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+    """E004: the strategy can be imported and is one. E005: it is made for the storage."""
+    strategy = _valid(lambda: settings.strategy)
+    if not is_asked(app_configs) or strategy is None:
+        return []
+    storage_class = _storage_class()
+    suggestion = strategy_for(storage_class) if storage_class else None
+    hint = (
+        f"Set COLLECTFASTA_STRATEGY to {suggestion!r}, or leave it unset." if suggestion else None
+    )
+    try:
+        found = load_strategy(strategy)
+    except ImproperlyConfigured as error:
+        return [Error(f"COLLECTFASTA_STRATEGY: {error}", hint=hint, id="collectfasta.E004")]
+    if storage_class is None or fits(found, storage_class):
+        return []
+    return [_unfit(found, storage_class, hint)]
+
+
+def _unfit(found: type[Strategy[Storage]], storage_class: type, hint: str | None) -> CheckMessage:
+    return Error(
+        f"The strategy {_path(found)!r} is made for {found.storage_class!r}, but the storage of "
+        f"the static files is a {_path(storage_class)!r}.",
+        hint=hint or "Set COLLECTFASTA_STRATEGY to a strategy that is made for this storage.",
+        id="collectfasta.E005",
+    )
+
+
+def _storage_class() -> type[Storage] | None:
+    """Return the class of the static files' storage; None where Django will complain of it."""
+    try:
+        backend = django_settings.STORAGES[STATICFILES_STORAGE_ALIAS]["BACKEND"]
+        found: type[Storage] = import_string(backend)
+    except (ImportError, ImproperlyConfigured, KeyError, TypeError):
+        return None
+    return found
+
+
+def _valid(read: Callable[[], Any]) -> Any:
+    """Return a setting's value, None if it is wrong: that is said by E002."""
+    try:
+        return read()
+    except ValueError:
+        return None
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+ALL_CHECKS: Iterable[Check] = (check_order, check_settings, check_cache, check_strategy)

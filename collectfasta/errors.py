@@ -1,0 +1,38 @@
+"""Errors that users are expected to meet, and how any error is put into words for them."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterable
+
+# Signed URLs carry their secret in the query (X-Amz-Signature, sig, Signature, tokens), and none
+# of the queries that the SDKs put into their exceptions helps a reader.
+_QUERY = re.compile(r"(?<=[\w/%~.-])\?[\w.~%+-]+=[^\s'\"<>)]*")
+_USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]+@")
+
+
+class CollectfastaError(Exception):
+    """Something that the user can mend; its text says what, where and what to do."""
+
+
+def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = False) -> str:
+    """Put an error into words without any secret.
+
+    Args:
+        error: The error.
+        secrets: Texts that must not appear.
+        full: Give the traceback, not the single line of type and message.
+    """
+    if full:
+        return redact("".join(traceback.format_exception(error)).rstrip(), secrets)
+    message = " ".join(str(error).split())
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return redact(text, secrets)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return the text without queries of URLs, user names in URLs and the given secrets."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return _USER_INFO.sub("***@", _QUERY.sub("?***", text))

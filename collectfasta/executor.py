@@ -1,0 +1,91 @@
+"""Run a function over many items: inline, or in a pool of threads, behind one interface."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from django.db import connections
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Outcome(NamedTuple, Generic[Item, Result]):
+    """What became of an item: the function's result, or the exception that it raised."""
+
+    item: Item
+    result: Any
+    error: Exception | None
+
+
+class Executor:
+    """Run a function over items and yield every outcome, in whatever order they are done.
+
+    Args:
+        threads: How many items are worked on at a time; 0 works in the calling thread.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def run(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Generator[Outcome[Item, Result], None, None]:
+        """Yield an outcome for each item, to the calling thread.
+
+        Whoever closes the iterator early cancels what was not begun and waits for the rest.
+
+        Raises:
+            BaseException: What the function raised, if that is no ``Exception``.
+        """
+        tasks = list(items)
+        if self.threads < 1 or len(tasks) < 2:
+            for item in tasks:
+                yield _attempt(function, item)
+            return
+        yield from _run_in_threads(function, tasks, min(self.threads, len(tasks)))
+
+
+def _attempt(function: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
+    try:
+        return Outcome(item, function(item), None)
+    except Exception as error:  # noqa: BLE001 - it is the outcome, and the caller reads it
+        return Outcome(item, None, error)
+
+
+def _run_in_threads(
+    function: Callable[[Item], Result], tasks: list[Item], threads: int
+) -> Generator[Outcome[Item, Result], None, None]:
+    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    done: queue.SimpleQueue[Outcome[Item, Result] | BaseException] = queue.SimpleQueue()
+    cancelled = threading.Event()
+    for task in tasks:
+        waiting.put(task)
+
+    def work() -> None:
+        try:
+            while not cancelled.is_set():
+                done.put(_attempt(function, waiting.get_nowait()))
+        except queue.Empty:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again where it is read
+            done.put(error)
+        finally:
+            # A strategy may use the database (for its cache): the connection is this thread's.
+            connections.close_all()
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="collectfasta") as pool:
+        try:
+            for _ in range(threads):
+                pool.submit(work)
+            for _ in tasks:
+                outcome = done.get()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                yield outcome
+        finally:
+            cancelled.set()

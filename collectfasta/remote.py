@@ -1,0 +1,177 @@
+"""The remote side: what a storage says of its objects, and whether one is what we would send."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from collectfasta.checksums import Checksum, Pair, md5
+from collectfasta.errors import CollectfastaError
+from collectfasta.source import Payload, SourceFile
+
+T = TypeVar("T")
+
+
+class ListingDeniedError(CollectfastaError):
+    """The credentials may not list the target; objects can only be asked for one by one."""
+
+
+def _no_checksum() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class RemoteObject:
+    """What a storage says of one object.
+
+    Attributes:
+        name: Its name, relative to the storage's location.
+        version: What changes whenever the object is written: ETag or generation; "" if unknown.
+        size: Its size in bytes as stored, None if unknown.
+        checksum: A checksum of its bytes as stored, None if the storage keeps none.
+        parameters: The fingerprint of the parameters that it was written with; known only of an
+            object that this run has written.
+        pair: What is remembered of this very version, None if nothing is.
+        read_checksum: Works the checksum out where that costs more than a look into a listing.
+    """
+
+    name: str
+    version: str = ""
+    size: int | None = None
+    checksum: Checksum | None = None
+    parameters: str = ""
+    pair: Pair | None = None
+    read_checksum: Callable[[], Checksum | None] = field(
+        default=_no_checksum, compare=False, repr=False
+    )
+
+    def with_pair(self, pair: Pair | None) -> RemoteObject:
+        """Return it with what is remembered of it, which must speak of this very version."""
+        if pair is None or not self.version or pair.version != self.version:
+            return self
+        return replace(self, pair=pair)
+
+
+class RemoteIndex:
+    """The objects of a target by name, from one listing or asked for one by one.
+
+    Args:
+        objects: The listing, or None where there is none. An empty listing is one.
+        look_up: Asks the remote for one object.
+    """
+
+    def __init__(
+        self,
+        objects: Iterable[RemoteObject] | None,
+        look_up: Callable[[str], RemoteObject | None],
+    ) -> None:
+        self._objects = None if objects is None else {each.name: each for each in objects}
+        self._look_up = look_up
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it knows every object, so that asking for one costs nothing."""
+        return self._objects is not None
+
+    def get(self, name: str) -> RemoteObject | None:
+        """Return the object of this name, None where there is none."""
+        if self._objects is None:
+            return self._look_up(name)
+        return self._objects.get(name)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of comparing a source file with a remote object.
+
+    Attributes:
+        same: Whether an upload would change nothing; None if that can't be told.
+        pair: What there is to remember of the remote object from now on.
+    """
+
+    same: bool | None
+    pair: Pair | None = None
+
+
+def compare(source: SourceFile, payload: Payload, remote: RemoteObject) -> Comparison:
+    """Tell whether an upload of the source would leave the remote object as it is.
+
+    The first that can tell decides: the sizes, where nothing is encoded; the remembered pair,
+    which comes before the checksum because the ETag of an object under SSE-KMS looks like an MD5
+    and is not one (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html); the remote's
+    own checksum.
+
+    Raises:
+        OSError: The source can't be read.
+    """
+    sizes = {source.size, remote.size}
+    if not payload.encoded and None not in sizes and len(sizes) > 1:
+        return Comparison(same=False)
+    if remote.pair is not None:
+        return Comparison(_agrees(source, payload, remote.pair), remote.pair)
+    checksum = remote.checksum or remote.read_checksum()
+    if checksum is None:
+        return Comparison(same=None)
+    if not checksum.matches(payload.body):
+        return Comparison(same=False)
+    if checksum.algorithm == "md5" and not payload.encoded:
+        return Comparison(same=True, pair=Pair(remote.version, checksum.value))
+    return Comparison(same=True, pair=Pair(remote.version, source_md5(source)))
+
+
+def _agrees(source: SourceFile, payload: Payload, pair: Pair) -> bool:
+    if pair.parameters and pair.parameters != payload.fingerprint:
+        return False
+    return pair.checksum == (source_md5(source) if payload.encoded else md5(payload.body))
+
+
+def source_md5(source: SourceFile) -> str:
+    """Return the MD5 of a source file's content, as it is before any encoding."""
+    with source.open() as content:
+        return md5(content)
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One answer of a listing.
+
+    Attributes:
+        entries: Key and description of each object, in the order of the keys' UTF-8.
+        is_last: Nothing comes after this page.
+    """
+
+    entries: Sequence[tuple[str, T]]
+    is_last: bool
+
+
+def leapfrog(
+    keys: Iterable[str], list_from: Callable[[str, str], Page[T]]
+) -> Iterator[tuple[str, T]]:
+    """List only the expected keys of a bucket, and jump over all that lies between them.
+
+    Each page begins at the first expected key that the pages before it could not answer, so this
+    takes at most the requests of a plain listing, one where the bucket is empty, and none for
+    what lies before, between (beyond the rest of a page) and after the expected keys.
+
+    Args:
+        keys: The expected keys, in any order.
+        list_from: Lists the bucket in the order of the keys' UTF-8, from an expected key on
+            (including it); the second argument is the last key of the page before, or "".
+
+    Yields:
+        Each expected key that the bucket has, with its description.
+    """
+    # Code points sort as their UTF-8 does, so Python's own order is the order of the listing.
+    expected = sorted(set(keys))
+    wanted, position, last = set(expected), 0, ""
+    while position < len(expected):
+        page = list_from(expected[position], last)
+        for key, entry in page.entries:
+            if key in wanted:
+                yield key, entry
+        if page.is_last or not page.entries:
+            return
+        last = page.entries[-1][0]
+        position = bisect_right(expected, last)

@@ -1,0 +1,120 @@
+"""Every setting of Collectfasta: typed, validated, in one place.
+
+The attributes of this module are read from Django's settings whenever they are asked for, so a
+changed setting counts at once and a wrong one harms nobody who does not need it. Each can be
+assigned, which wins over Django's setting.
+
+Attributes:
+    debug: ``COLLECTFASTA_DEBUG`` (default: ``DEBUG``). Show the traceback behind each failure.
+    cache_key_prefix: ``COLLECTFASTA_CACHE_KEY_PREFIX``. Starts every key in the cache.
+    cache: ``COLLECTFASTA_CACHE`` (default: ``"default"``). The alias in ``CACHES``.
+    threads: ``COLLECTFASTA_THREADS``. Files sent at a time; 0 sends inline, None (unset) leaves
+        the number to the strategy.
+    enabled: ``COLLECTFASTA_ENABLED`` (default: True). False gives Django's own command.
+    strategy: ``COLLECTFASTA_STRATEGY``. A dotted path or a class; None (unset) leaves the choice
+        to the storage's class.
+    aws_is_gzipped: ``AWS_IS_GZIPPED`` of django-storages.
+    gzip_content_types: ``GZIP_CONTENT_TYPES`` of django-storages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Any, TypeVar
+
+from django.conf import settings as django_settings
+
+T = TypeVar("T")
+
+debug: bool
+cache_key_prefix: str
+cache: str
+threads: int | None
+enabled: bool
+strategy: str | type | None
+aws_is_gzipped: bool
+gzip_content_types: Container[str]
+
+_UNSET: Any = object()
+
+
+def _get_setting(type_: type[T] | tuple[type[T], ...], key: str, default: T) -> T:
+    """Read a setting and insist on its type.
+
+    Args:
+        type_: The type, or the types, that the value may have.
+        key: The setting's name.
+        default: What an unset setting stands for; not checked.
+
+    Raises:
+        ValueError: The setting has another type. A bool is no number here.
+    """
+    value = getattr(django_settings, key, _UNSET)
+    if value is _UNSET:
+        return default
+    types = type_ if isinstance(type_, tuple) else (type_,)
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        expected = " or ".join(each.__name__ for each in types)
+        raise ValueError(
+            f"The {key!r} setting must be of type {expected}, found {type(value).__name__}."
+        )
+    return value
+
+
+def _get_debug() -> bool:
+    return _get_setting(bool, "COLLECTFASTA_DEBUG", bool(django_settings.DEBUG))
+
+
+def _get_threads() -> int | None:
+    number = _get_setting((int, type(None)), "COLLECTFASTA_THREADS", None)
+    if number is not None and number < 0:
+        raise ValueError(f"The 'COLLECTFASTA_THREADS' setting must be 0 or more, found {number}.")
+    return number
+
+
+def _get_gzip_content_types() -> Container[str]:
+    # The types that django-storages compresses where its setting is unset, and the collections
+    # that it accepts.
+    return _get_setting(
+        (tuple, list, set, frozenset),
+        "GZIP_CONTENT_TYPES",
+        (
+            "text/css",
+            "text/javascript",
+            "application/javascript",
+            "application/x-javascript",
+            "image/svg+xml",
+        ),
+    )
+
+
+_READERS: dict[str, Callable[[], object]] = {
+    "debug": _get_debug,
+    "cache_key_prefix": lambda: _get_setting(
+        str, "COLLECTFASTA_CACHE_KEY_PREFIX", "collectfasta06_asset_"
+    ),
+    "cache": lambda: _get_setting(str, "COLLECTFASTA_CACHE", "default"),
+    "threads": _get_threads,
+    "enabled": lambda: _get_setting(bool, "COLLECTFASTA_ENABLED", True),
+    "strategy": lambda: _get_setting((str, type, type(None)), "COLLECTFASTA_STRATEGY", None),
+    "aws_is_gzipped": lambda: _get_setting(bool, "AWS_IS_GZIPPED", False),
+    "gzip_content_types": _get_gzip_content_types,
+}
+
+
+def __getattr__(name: str) -> Any:
+    reader = _READERS.get(name)
+    if reader is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return reader()
+
+
+def errors() -> list[str]:
+    """Return one sentence for each setting with a value that can't be used."""
+    found = []
+    for reader in _READERS.values():
+        try:
+            reader()
+        except ValueError as error:
+            found.append(str(error))
+    return found

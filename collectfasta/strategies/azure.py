@@ -1,0 +1,247 @@
+"""Deploy to Azure Blob Storage, through django-storages' AzureStorage."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
+
+import requests
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import (
+    BlobBlock,
+    BlobProperties,
+    BlobServiceClient,
+    ContainerClient,
+    ContentSettings,
+)
+from storages.backends.azure_storage import AzureStorage
+
+from collectfasta.checksums import Checksum, read_chunks
+from collectfasta.remote import ListingDeniedError, RemoteObject
+from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies.base import saving_under_exact_names
+from collectfasta.strategies.counting import Counter, mount_pool
+from collectfasta.strategies.listing import CloudStrategy, is_overridden
+
+# The SDK holds what it puts in one request in memory, up to 64 MiB. Larger files go by blocks.
+_ONE_REQUEST = 4 * 1024 * 1024
+
+# https://learn.microsoft.com/rest/api/storageservices/blob-batch: at most 256 requests.
+_DELETE_BATCH = 256
+
+# https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+_CREDENTIALS_REFUSED = {
+    "AuthenticationFailed",
+    "InvalidAuthenticationInfo",
+    "NoAuthenticationInformation",
+}
+
+# A location of "" may share its container with much else: then only the folders in use are
+# listed, unless they are so many that one listing of all is likely less.
+_MOST_PREFIXES = 50
+
+
+class AzureBlobStrategy(CloudStrategy[AzureStorage]):
+    """Deploy to a container by listing it and sending what differs.
+
+    Blobs are compared by size and ``content_md5``, which every upload sets.
+    """
+
+    delete_not_found_exception: ClassVar[tuple[type[Exception], ...]] = (ResourceNotFoundError,)
+    storage_class: ClassVar[str | None] = "storages.backends.azure_storage.AzureStorage"
+    remote_errors: ClassVar[tuple[type[Exception], ...]] = (AzureError,)
+    secret_attributes: ClassVar[tuple[str, ...]] = ("account_key", "connection_string", "sas_token")
+    _container: ContainerClient
+
+    def __init__(self, remote_storage: AzureStorage) -> None:
+        super().__init__(remote_storage)
+        self._count = Counter()
+
+    @property
+    def target(self) -> str | None:
+        """Account, container and location."""
+        account = self._container.primary_hostname
+        return f"azure {account} {self._container.container_name} {self.prefix}"
+
+    @property
+    def description(self) -> str:
+        """The container and the location as a URL."""
+        return f"azure://{self.storage.azure_container}/{self.prefix}"
+
+    @property
+    def requests(self) -> int | None:
+        """How many requests were made so far, retries included."""
+        return self._count.value
+
+    def full_path(self, name: str) -> str:
+        """Return a cleaned name joined to the location, as the storage does it."""
+        path: str = self.storage._get_valid_path(name)
+        return path
+
+    def connect(self, threads: int) -> None:
+        """Make the one client that all threads use, with a connection for each."""
+        self._container = _make_client(self.storage, threads, self._count)
+
+    # What is there
+
+    def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
+        """Return the named blobs that the container has, listed by the folders they are in."""
+        by_key = {self.key(name): name for name in names}
+        try:
+            for prefix in self._prefixes(by_key):
+                for blob in self._container.list_blobs(name_starts_with=prefix):
+                    if blob.name in by_key:
+                        yield _describe(by_key[blob.name], blob)
+        except HttpResponseError as error:
+            if error.status_code == 403 and _code(error) not in _CREDENTIALS_REFUSED:
+                raise ListingDeniedError(str(error)) from error
+            raise
+
+    def _prefixes(self, keys: Iterable[str]) -> list[str]:
+        if self.prefix:
+            return [self.prefix]
+        parts = (key.partition("/") for key in keys)
+        prefixes = {folder + slash for folder, slash, _ in parts}
+        return sorted(prefixes) if len(prefixes) <= _MOST_PREFIXES else [""]
+
+    def list_keys(self) -> Iterable[str]:
+        """Return every key under the prefix."""
+        return self._container.list_blob_names(name_starts_with=self.prefix)
+
+    def look_up(self, name: str) -> RemoteObject | None:
+        """Ask for one blob; one that may not be read is there, but unknown."""
+        try:
+            blob = self._container.get_blob_client(self.key(name))
+            return _describe(name, blob.get_blob_properties())
+        except ResourceNotFoundError:
+            return None
+        except HttpResponseError as error:
+            if error.status_code == 403:
+                return RemoteObject(name)
+            raise
+
+    # What would be there
+
+    @contextmanager
+    def open_payload(self, source: SourceFile) -> Iterator[Payload]:
+        """Open a file as ``AzureStorage._save()`` would send it."""
+        with source.open() as content:
+            key = self.key(source.name)
+            parameters = self.storage._get_content_settings_parameters(key, content)
+            yield Payload(content, self.saves_itself, parameters)
+
+    # Put it there, delete it
+
+    def exact_names(self) -> AbstractContextManager[None]:
+        """Make the storage overwrite while files are sent."""
+        return saving_under_exact_names(self.storage, overwrite_files=True)
+
+    def put(self, source: SourceFile) -> RemoteObject:
+        """Put a file into the container: one request for a small one."""
+        with self.open_payload(source) as payload:
+            settings = ContentSettings(**payload.parameters)
+            blob = self._container.get_blob_client(self.key(source.name))
+            chunks = read_chunks(payload.body, _ONE_REQUEST)
+            first = next(chunks, b"")
+            size = len(first)
+            if size < _ONE_REQUEST:
+                settings.content_md5 = settings.content_md5 or _md5(first)
+                answer = blob.upload_blob(
+                    first, overwrite=True, content_settings=settings, timeout=self.storage.timeout
+                )
+            else:
+                answer, size = self._put_blocks(blob, first, chunks, settings)
+        version = answer["etag"].strip('"')
+        return RemoteObject(source.name, version, size, parameters=payload.fingerprint)
+
+    def _put_blocks(
+        self, blob: Any, first: bytes, chunks: Iterable[bytes], settings: ContentSettings
+    ) -> tuple[Any, int]:
+        """Send a large file in blocks, one after the other, and return the answer and its size."""
+        digest = hashlib.md5(usedforsecurity=False)
+        blocks: list[BlobBlock] = []
+        size = 0
+        for chunk in (first, *chunks):
+            digest.update(chunk)
+            size += len(chunk)
+            blocks.append(BlobBlock(f"{len(blocks):08}"))
+            blob.stage_block(blocks[-1].id, chunk, len(chunk), timeout=self.storage.timeout)
+        settings.content_md5 = settings.content_md5 or bytearray(digest.digest())
+        answer = blob.commit_block_list(
+            blocks, content_settings=settings, timeout=self.storage.timeout
+        )
+        return answer, size
+
+    def delete_keys(self, keys: Sequence[str]) -> None:
+        """Delete blobs, 256 a request."""
+        for start in range(0, len(keys), _DELETE_BATCH):
+            answers = self._container.delete_blobs(
+                *keys[start : start + _DELETE_BATCH], raise_on_any_failure=False
+            )
+            for answer in answers:
+                if answer.status_code not in (202, 404):
+                    raise HttpResponseError(response=answer)
+
+    # What went wrong
+
+    def explain(self, error: Exception) -> str | None:
+        """Say in a line why Azure refuses for good, and what to do."""
+        container = self.storage.azure_container
+        if isinstance(error, ListingDeniedError):
+            return f"The credentials may not list the container {container!r}."
+        code = _code(error)
+        if code == "ContainerNotFound":
+            return (
+                f"The container {container!r} does not exist: create it, or correct the "
+                "storage's azure_container (AZURE_CONTAINER)."
+            )
+        if code in _CREDENTIALS_REFUSED or getattr(error, "status_code", None) == 401:
+            return (
+                f"The credentials for the container {container!r} are refused: correct the "
+                "storage's account_name and account_key, connection_string, sas_token or "
+                "token_credential."
+            )
+        if getattr(error, "status_code", None) == 403:
+            return (
+                f"The credentials are refused or lack a permission on the container {container!r}: "
+                "a deploy needs to list, read, write and delete, as the role Storage Blob Data "
+                "Contributor may."
+            )
+        return None
+
+
+def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> ContainerClient:
+    """Make one client from the storage's settings, with a connection for each thread."""
+    session = requests.Session()
+    mount_pool(session, threads, counter)
+    transport = RequestsTransport(session=session, session_owner=False)
+    if is_overridden(storage.__class__, "_get_service_client", outside=("storages.",)):
+        service = storage._get_service_client()
+    elif storage.connection_string is not None:
+        service = BlobServiceClient.from_connection_string(
+            storage.connection_string, transport=transport
+        )
+    else:
+        settings = copy.copy(storage)
+        settings.client_options = {"transport": transport, **storage.client_options}
+        service = settings._get_service_client()
+    container: ContainerClient = service.get_container_client(storage.azure_container)
+    return container
+
+
+def _code(error: Exception) -> str:
+    return str(getattr(error, "error_code", ""))
+
+
+def _md5(content: bytes) -> bytearray:
+    return bytearray(hashlib.md5(content, usedforsecurity=False).digest())
+
+
+def _describe(name: str, blob: BlobProperties) -> RemoteObject:
+    digest = blob.content_settings.content_md5
+    checksum = Checksum("md5", bytes(digest).hex()) if digest else None
+    return RemoteObject(name, blob.etag.strip('"'), blob.size, checksum)

@@ -1,0 +1,389 @@
+"""The strategy contract, and the bases for strategies of one's own.
+
+A strategy answers four questions about one storage: what is there, is this file there already,
+put this file there, delete these. Each has an answer here that works for any Django storage; a
+strategy of one's own needs only ``should_copy_file`` (extend ``Strategy``) or
+``get_remote_file_hash`` (extend ``HashStrategy`` or ``CachingHashStrategy``).
+"""
+
+from __future__ import annotations
+
+import abc
+import gzip
+import hashlib
+import logging
+import mimetypes
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cached_property
+from io import BytesIO
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+
+from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage, Storage
+from django.utils.encoding import force_bytes
+from django.utils.module_loading import import_string
+
+from collectfasta import settings
+from collectfasta.checksums import md5
+from collectfasta.remote import RemoteObject
+from collectfasta.source import Payload, SourceFile
+
+S = TypeVar("S", bound=Storage)
+Task = tuple[str, str, Storage]
+
+logger = logging.getLogger("collectfasta")
+
+_MISS: Any = object()
+
+
+class Strategy(abc.ABC, Generic[S]):
+    """Decide which files a storage needs, and put them there.
+
+    The hooks that take ``path``, ``prefixed_path`` and ``local_storage`` get a file's path in the
+    storage that a finder found it in, where it goes relative to the remote storage's location,
+    and that finder's storage. ``should_copy_file`` may be called from several threads; all other
+    hooks are called from the main thread.
+
+    Attributes:
+        remote_storage: The storage to deploy to.
+        delete_not_found_exception: What the storage raises for the deletion of what is not there.
+        storage_class: Dotted path of the storage class that it is made for, None for any.
+        default_threads: Files sent at a time where ``COLLECTFASTA_THREADS`` is unset.
+        remote_errors: What the storage's SDK raises for a failed request.
+        secret_attributes: Attributes of the storage that must not appear in any output.
+        dry_run: Set by the command before anything is asked: nothing may be written anywhere.
+    """
+
+    delete_not_found_exception: ClassVar[tuple[type[Exception], ...]] = ()
+    storage_class: ClassVar[str | None] = None
+    default_threads: ClassVar[int] = 0
+    remote_errors: ClassVar[tuple[type[Exception], ...]] = ()
+    secret_attributes: ClassVar[tuple[str, ...]] = ()
+    dry_run: bool = False
+
+    def __init__(self, remote_storage: S) -> None:
+        self.remote_storage = remote_storage
+
+    def wrap_storage(self, remote_storage: S) -> S:
+        """Return the storage to be used in the place of the remote storage for this run."""
+        return remote_storage
+
+    @cached_property
+    def storage(self) -> S:
+        """The remote storage as wrapped for this run."""
+        return self.wrap_storage(self.remote_storage)
+
+    @abc.abstractmethod
+    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
+        """Return whether a file is missing or stale in the remote storage and has to be sent."""
+
+    def pre_should_copy_hook(self) -> None:
+        """Do what has to be done before each call of ``should_copy_file``."""
+
+    def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
+        """Do what has to be done after a file was sent."""
+
+    def on_skip_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
+        """Do what has to be done for a file that did not have to be sent."""
+
+    def second_pass_strategy(self) -> Strategy[S] | None:
+        """Return the strategy that sends what this one has staged, None if this one sends."""
+        return None
+
+    def copy_args_hook(self, args: Task) -> Task:
+        """Return path, prefixed path and local storage of a file, changed at will."""
+        return args
+
+    # What is there, put this there, delete these: in bulk where the storage can.
+
+    @property
+    def is_asked_per_file(self) -> bool:
+        """Whether ``should_copy_file`` decides, not a comparison with what is listed."""
+        return True
+
+    @property
+    def target(self) -> str | None:
+        """What tells this target from all others: backend, endpoint, bucket and location.
+
+        Checksums are remembered under it; None remembers nothing. Holds no secret.
+        """
+        return None
+
+    @property
+    def description(self) -> str:
+        """How messages call the target."""
+        return self.storage.__class__.__name__
+
+    @property
+    def requests(self) -> int | None:
+        """How many requests were made so far, None if they are not counted."""
+        return None
+
+    def connect(self, threads: int) -> None:
+        """Make ready for being used by that many threads; called once, in the main thread."""
+
+    def key(self, name: str) -> str:
+        """Return what the remote calls the object of this name.
+
+        Raises:
+            ValueError, SuspiciousOperation: The remote can't have an object of this name.
+        """
+        return name
+
+    def list_remote(self, names: Sequence[str]) -> Iterable[RemoteObject] | None:
+        """Return those of the named objects that exist, asked for in bulk; None: it can't.
+
+        Raises:
+            ListingDeniedError: The credentials don't suffice, but ``look_up`` may work.
+        """
+        return None
+
+    def look_up(self, name: str) -> RemoteObject | None:
+        """Return what the remote says of one object, None if there is none."""
+        return None
+
+    def open_payload(self, source: SourceFile) -> AbstractContextManager[Payload]:
+        """Open a file for reading as it would be stored, and name what would go with it."""
+        return _plain_payload(source)
+
+    def exact_names(self) -> AbstractContextManager[None]:
+        """Make the storage save under the very name it is given while files are sent.
+
+        A storage that does not overwrite would take another name for a file that exists, and
+        deleting the file first would leave the live site without it.
+        """
+        return saving_under_exact_names(self.storage)
+
+    def upload(self, source: SourceFile) -> RemoteObject | None:
+        """Put a file into the storage, over what is there.
+
+        Returns:
+            What the remote now says of the object, None if it says nothing.
+        """
+        with source.open() as content:
+            saved = self.storage.save(source.name, content)
+        if saved != source.name:
+            raise ValueError(f"the storage saved it as {saved!r}")
+        return None
+
+    def stored_names(self) -> Iterable[str] | None:
+        """Return the names of all objects under the location, for ``--clear``.
+
+        None: there is no location, so what belongs to this project can't be told.
+        """
+        location: object = getattr(self.storage, "location", "")
+        return _walk(self.storage, "") if location else None
+
+    def delete_files(self, names: Sequence[str]) -> None:
+        """Delete objects, as many at a time as the remote takes; missing ones are no error."""
+        for name in names:
+            with suppress(*self.delete_not_found_exception):
+                self.storage.delete(name)
+
+    def explain(self, error: Exception) -> str | None:
+        """Say in a line why the remote refuses for good and what to do; None: it doesn't."""
+        return None
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not appear in any output: the values of ``secret_attributes``."""
+        storage: Any = self.storage
+        values = (getattr(storage, name, None) for name in self.secret_attributes)
+        return [value for value in values if isinstance(value, str) and value]
+
+
+@contextmanager
+def _plain_payload(source: SourceFile) -> Iterator[Payload]:
+    with source.open() as content:
+        yield Payload(content)
+
+
+@contextmanager
+def saving_under_exact_names(storage: Any, **attributes: object) -> Iterator[None]:
+    """Let a storage overwrite for as long as the context lasts.
+
+    Args:
+        storage: The storage.
+        attributes: More of its attributes to be set and reset.
+    """
+    changes: dict[str, object] = {"get_available_name": _same_name, **attributes}
+    if isinstance(storage, FileSystemStorage):
+        # Else its _save() asks for another name until the end of time.
+        changes["_allow_overwrite"] = True
+    before = {name: vars_of(storage).get(name, _MISS) for name in changes}
+    for name, value in changes.items():
+        setattr(storage, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is _MISS:
+                delattr(storage, name)
+            else:
+                setattr(storage, name, value)
+
+
+def vars_of(storage: Any) -> dict[str, Any]:
+    """Return a storage's own attributes; a lazy one's are those of the storage behind it."""
+    attributes: dict[str, Any] = storage.__dict__
+    return vars(attributes["_wrapped"]) if "_wrapped" in attributes else attributes
+
+
+def _same_name(name: str, max_length: int | None = None) -> str:
+    return name
+
+
+def _walk(storage: Storage, path: str) -> Iterator[str]:
+    try:
+        directories, files = storage.listdir(path)
+    except FileNotFoundError:
+        return
+    for name in files:
+        yield posixpath.join(path, name)
+    for name in directories:
+        yield from _walk(storage, posixpath.join(path, name))
+
+
+class HashStrategy(Strategy[S], abc.ABC):
+    """Send a file if its MD5 is not the one that ``get_remote_file_hash`` returns.
+
+    Attributes:
+        use_gzip: Compare the MD5 of the compressed content, for the content types in
+            ``GZIP_CONTENT_TYPES``.
+    """
+
+    use_gzip: bool = False
+
+    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
+        """Return whether the local and the remote checksum differ."""
+        local = self.get_local_file_hash(path, local_storage)
+        return local != self.get_remote_file_hash(prefixed_path)
+
+    def get_local_file_hash(self, path: str, local_storage: Storage) -> str:
+        """Return the MD5 of a file as it would be stored, in hexadecimal."""
+        with local_storage.open(path) as content:
+            checksum = md5(content)
+        content_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        if not self.use_gzip or content_type not in settings.gzip_content_types:
+            return checksum
+        with local_storage.open(path) as content:
+            return self.get_gzipped_local_file_hash(checksum, path, content.read())
+
+    @abc.abstractmethod
+    def get_remote_file_hash(self, prefixed_path: str) -> str | None:
+        """Return the MD5 of the remote file in hexadecimal, None if there is none."""
+
+    def get_gzipped_local_file_hash(
+        self, uncompressed_file_hash: str, path: str, contents: str | bytes
+    ) -> str:
+        """Return the MD5 of a file's content compressed by ``gzip.GzipFile``."""
+        buffer = BytesIO()
+        with gzip.GzipFile(mode="wb", fileobj=buffer, mtime=0.0) as compressor:
+            compressor.write(force_bytes(contents))
+        return hashlib.md5(buffer.getvalue(), usedforsecurity=False).hexdigest()
+
+
+class CachingHashStrategy(HashStrategy[S], abc.ABC):
+    """Remember remote checksums in Django's cache and trust them.
+
+    What changes in the remote storage by other ways is not noticed. The strategies for S3, Google
+    Cloud Storage and Azure that come with Collectfasta extend this class for those who extend
+    them, and trust the remote's listing.
+    """
+
+    def get_cache_key(self, path: str) -> str:
+        """Return the prefix and 32 hexadecimal digits for a path."""
+        digest = hashlib.md5(path.encode(), usedforsecurity=False).hexdigest()
+        return settings.cache_key_prefix + digest
+
+    def invalidate_cached_hash(self, path: str) -> None:
+        """Forget the remote checksum of a file."""
+        if not self.dry_run:
+            self._try(lambda cache: cache.delete(self.get_cache_key(path)))
+
+    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
+        """Return whether the local and the remembered remote checksum differ."""
+        local = self.get_local_file_hash(path, local_storage)
+        if local == self.get_cached_remote_file_hash(path, prefixed_path):
+            return False
+        # It is about to be replaced, and the run may end before it is.
+        self.invalidate_cached_hash(prefixed_path)
+        return True
+
+    def get_cached_remote_file_hash(self, path: str, prefixed_path: str) -> str | None:
+        """Return the remembered checksum of the remote file, else ask the remote for it."""
+        # By the prefixed path: the same path may be in use under two prefixes.
+        return self._remember(
+            self.get_cache_key(prefixed_path), lambda: self.get_remote_file_hash(prefixed_path)
+        )
+
+    def get_gzipped_local_file_hash(
+        self, uncompressed_file_hash: str, path: str, contents: str | bytes
+    ) -> str:
+        """Return the MD5 of a file's compressed content, remembered by that of the content."""
+        key = self.get_cache_key(f"gzip_hash_{uncompressed_file_hash}")
+        compute = super().get_gzipped_local_file_hash
+        checksum = self._remember(key, lambda: compute(uncompressed_file_hash, path, contents))
+        return str(checksum)
+
+    def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
+        """Remember the checksum of the file that was sent."""
+        super().post_copy_hook(path, prefixed_path, local_storage)
+        checksum = self.get_local_file_hash(path, local_storage)
+        self._try(lambda cache: cache.set(self.get_cache_key(prefixed_path), checksum))
+
+    def _remember(self, key: str, compute: Callable[[], str | None]) -> str | None:
+        value = self._try(lambda cache: cache.get(key))
+        if isinstance(value, str):
+            return value
+        computed = compute()
+        if computed is not None and not self.dry_run:
+            self._try(lambda cache: cache.set(key, computed))
+        return computed
+
+    def _try(self, action: Callable[[Any], Any]) -> Any:
+        """Use the cache; a cache that fails is one warning and a miss."""
+        try:
+            return action(caches[settings.cache])
+        except Exception as error:  # noqa: BLE001 - backends raise whatever their client raises
+            if not self.__dict__.get("_cache_failed"):
+                self._cache_failed = True
+                logger.warning("The cache %r fails: %s.", settings.cache, type(error).__name__)
+            return None
+
+
+class DisabledStrategy(Strategy[Storage]):
+    """Stand for no strategy: whoever asks it has made a mistake."""
+
+    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> NoReturn:
+        """Raise NotImplementedError."""
+        raise NotImplementedError("Collectfasta is disabled.")
+
+    def pre_should_copy_hook(self) -> NoReturn:
+        """Raise NotImplementedError."""
+        raise NotImplementedError("Collectfasta is disabled.")
+
+
+def load_strategy(klass: str | type | object) -> type[Strategy[Storage]]:
+    """Return a strategy class by its dotted path or itself.
+
+    Raises:
+        ImproperlyConfigured: The path can't be imported, or it names no strategy.
+    """
+    found: object = klass
+    if isinstance(klass, str):
+        try:
+            found = import_string(klass)
+        except ImportError as error:
+            raise ImproperlyConfigured(
+                f"The strategy {klass!r} can't be imported: {error}."
+            ) from error
+    if not isinstance(found, type) or not issubclass(found, Strategy):
+        raise ImproperlyConfigured(
+            f"{klass!r} is no strategy: strategies must be subclasses of "
+            f"{Strategy.__module__}.{Strategy.__qualname__}."
+        )
+    return found

@@ -1,0 +1,215 @@
+"""Deploy to Google Cloud Storage, through django-storages' GoogleCloudStorage."""
+
+from __future__ import annotations
+
+import base64
+import io
+import mimetypes
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from google.api_core.exceptions import Forbidden, NotFound, Unauthorized
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.exceptions import GoogleCloudError
+from google.cloud.storage import Blob
+from google.cloud.storage.retry import DEFAULT_RETRY
+from requests import RequestException
+from storages.backends.gcloud import GoogleCloudStorage
+
+from collectfasta.checksums import Checksum
+from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
+from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies.counting import Counter, mount_pool
+from collectfasta.strategies.listing import CloudStrategy
+
+# What is sent in one request is held in memory, so larger files go by resumable upload, in chunks
+# that must be multiples of 256 KiB (https://cloud.google.com/storage/docs/resumable-uploads).
+_ONE_REQUEST = 2 * 1024 * 1024
+_CHUNK = 4 * 1024 * 1024
+
+# https://cloud.google.com/storage/docs/batch: at most 100 calls.
+_DELETE_BATCH = 100
+
+_PAGE = 1000
+_FIELDS = "items(name,size,generation,md5Hash,crc32c),nextPageToken"
+
+
+class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
+    """Deploy to a bucket by listing it and sending what differs.
+
+    Objects are compared by size and MD5, composite ones, which have no MD5, by CRC32C.
+    """
+
+    delete_not_found_exception: ClassVar[tuple[type[Exception], ...]] = (NotFound,)
+    storage_class: ClassVar[str | None] = "storages.backends.gcloud.GoogleCloudStorage"
+    remote_errors: ClassVar[tuple[type[Exception], ...]] = (
+        GoogleAuthError,
+        GoogleCloudError,
+        RequestException,
+    )
+
+    def __init__(self, remote_storage: GoogleCloudStorage) -> None:
+        super().__init__(remote_storage)
+        self.use_gzip = remote_storage.gzip
+        self._count = Counter()
+
+    @property
+    def target(self) -> str | None:
+        """Bucket and location."""
+        return f"gs {self.storage.client._connection.API_BASE_URL} {self.description}"
+
+    @property
+    def description(self) -> str:
+        """The bucket and the location as a URL."""
+        return f"gs://{self.storage.bucket_name}/{self.prefix}"
+
+    @property
+    def requests(self) -> int | None:
+        """How many requests were made so far, retries included."""
+        return self._count.value
+
+    def connect(self, threads: int) -> None:
+        """Give the storage's client, which all threads use, a connection for each."""
+        client = self.storage.client
+        # It would ask for the bucket's metadata, in a thread of its own, to decorate traces.
+        client._bucket_metadata_cache = None
+        mount_pool(client._http, threads, self._count)
+
+    # What is there
+
+    def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
+        """Return the named objects that the bucket has, by as few requests as there can be."""
+        by_key = {self.key(name): name for name in names}
+        try:
+            for key, blob in leapfrog(by_key, self._list_from):
+                yield _describe(by_key[key], blob)
+        except Forbidden as error:
+            raise ListingDeniedError(str(error)) from error
+
+    def _list_from(self, key: str, last: str) -> Page[Blob]:
+        pages = self.storage.client.list_blobs(
+            self.storage.bucket_name,
+            prefix=self.prefix,
+            start_offset=key,
+            page_size=_PAGE,
+            fields=_FIELDS,
+        )
+        # An empty page need not be the last one.
+        entries: list[tuple[str, Blob]] = []
+        for page in pages.pages:
+            entries = [(blob.name, blob) for blob in page]
+            if entries:
+                break
+        return Page(entries, is_last=pages.next_page_token is None)
+
+    def list_keys(self) -> Iterable[str]:
+        """Return every key under the prefix."""
+        client, bucket = self.storage.client, self.storage.bucket_name
+        for blob in client.list_blobs(bucket, prefix=self.prefix, fields=_FIELDS):
+            yield blob.name
+
+    def look_up(self, name: str) -> RemoteObject | None:
+        """Ask for one object; one that may not be read is there, but unknown."""
+        try:
+            blob = self.storage.bucket.get_blob(self.key(name))
+        except Forbidden:
+            return RemoteObject(name)
+        return blob and _describe(name, blob)
+
+    # What would be there
+
+    @contextmanager
+    def open_payload(self, source: SourceFile) -> Iterator[Payload]:
+        """Open a file as ``GoogleCloudStorage._save()`` would send it.
+
+        The parameters are the blob's properties, and ``content_type`` and ``predefined_acl``,
+        which an upload takes by themselves.
+        """
+        storage = self.storage
+        key = self.key(source.name)
+        guessed_type, guessed_encoding = mimetypes.guess_type(key)
+        parameters = storage.get_object_parameters(key)
+        if guessed_encoding:
+            parameters.setdefault("content_encoding", guessed_encoding)
+        parameters["predefined_acl"] = parameters.pop("acl", storage.default_acl)
+        parameters.setdefault("content_type", guessed_type)
+        with source.open() as content:
+            body: Any = content
+            compress = (
+                storage.gzip
+                and parameters["content_type"] in storage.gzip_content_types
+                and "content_encoding" not in parameters
+            )
+            if compress:
+                body = storage._compress_content(content)
+                parameters["content_encoding"] = "gzip"
+            yield Payload(body, compress or self.saves_itself, parameters)
+
+    # Put it there, delete it
+
+    def put(self, source: SourceFile) -> RemoteObject:
+        """Put a file into the bucket: one request for a small one."""
+        with self.open_payload(source) as payload:
+            small = (source.size or 0) <= _ONE_REQUEST
+            chunk_size = self.storage.blob_chunk_size or (None if small else _CHUNK)
+            blob = Blob(self.key(source.name), self.storage.bucket, chunk_size=chunk_size)
+            properties = dict(payload.parameters)
+            upload = {key: properties.pop(key) for key in ("content_type", "predefined_acl")}
+            for name, value in properties.items():
+                setattr(blob, name, value)
+            body = io.BytesIO(payload.body.read()) if small else payload.body
+            size = len(body.getbuffer()) if isinstance(body, io.BytesIO) else None
+            blob.upload_from_file(body, size=size, retry=DEFAULT_RETRY, **upload)
+        return _describe(source.name, blob, payload.fingerprint)
+
+    def delete_keys(self, keys: Sequence[str]) -> None:
+        """Delete objects, 100 a request."""
+        bucket = self.storage.bucket
+        for start in range(0, len(keys), _DELETE_BATCH):
+            batch = keys[start : start + _DELETE_BATCH]
+            try:
+                with self.storage.client.batch():
+                    bucket.delete_blobs(batch)
+            except NotFound:
+                # One was gone already, and it may hide what became of the others.
+                bucket.delete_blobs(batch, on_error=lambda _: None)
+
+    # What went wrong
+
+    def explain(self, error: Exception) -> str | None:
+        """Say in a line why Google Cloud Storage refuses for good, and what to do."""
+        bucket = self.storage.bucket_name
+        if isinstance(error, (GoogleAuthError, Unauthorized)):
+            return (
+                f"The credentials for the bucket {bucket!r} are refused or missing: correct the "
+                "storage's credentials (GS_CREDENTIALS) or GOOGLE_APPLICATION_CREDENTIALS."
+            )
+        if isinstance(error, NotFound):
+            return (
+                f"The bucket {bucket!r} does not exist: create it, or correct the storage's "
+                "bucket_name (GS_BUCKET_NAME)."
+            )
+        if isinstance(error, ListingDeniedError):
+            return f"The credentials lack the permission storage.objects.list on {bucket!r}."
+        if isinstance(error, Forbidden):
+            return (
+                f"The credentials lack a permission on the bucket {bucket!r}: a deploy needs "
+                "storage.objects.create, storage.objects.delete (to overwrite) and "
+                "storage.objects.list, as the role Storage Object User has them."
+            )
+        return None
+
+
+def _describe(name: str, blob: Blob, parameters: str = "") -> RemoteObject:
+    checksum = None
+    if blob.md5_hash:
+        checksum = Checksum("md5", _hexadecimal(blob.md5_hash))
+    elif blob.crc32c:
+        checksum = Checksum("crc32c", _hexadecimal(blob.crc32c))
+    version = str(blob.generation or "")
+    return RemoteObject(name, version, blob.size, checksum, parameters)
+
+
+def _hexadecimal(value: str) -> str:
+    return base64.b64decode(value).hex()

@@ -1,0 +1,184 @@
+"""The bases of the strategies that come with Collectfasta: they list, then compare."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from django.core.exceptions import SuspiciousOperation
+from django.core.files.storage import Storage
+from storages.utils import clean_name
+
+from collectfasta.checksums import md5
+from collectfasta.remote import RemoteIndex, RemoteObject, compare
+from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies.base import CachingHashStrategy, HashStrategy, S
+
+_HASH_HOOKS = (
+    "get_cached_remote_file_hash",
+    "get_gzipped_local_file_hash",
+    "get_local_file_hash",
+    "get_remote_file_hash",
+)
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html and
+# https://cloud.google.com/storage/docs/objects#naming. Azure allows 1,024 characters.
+_LONGEST_KEY = 1024
+
+
+def is_overridden(cls: type, name: str, *, outside: tuple[str, ...]) -> bool:
+    """Tell whether the method that a class has comes from outside of some packages."""
+    owners = (each for each in cls.__mro__ if name in vars(each))
+    owner = next(owners, None)
+    return owner is not None and not owner.__module__.startswith(outside)
+
+
+class ListingStrategy(HashStrategy[S], abc.ABC):
+    """Compare each file with what one listing says of the remote objects.
+
+    The hooks of ``HashStrategy`` and ``CachingHashStrategy`` keep their meaning for those who
+    extend a strategy and override one: then that decides, file by file.
+
+    Attributes:
+        index: What is known of the remote objects, once the command has planned.
+    """
+
+    index: RemoteIndex | None = None
+
+    @property
+    def is_asked_per_file(self) -> bool:
+        """Whether ``should_copy_file`` or a checksum's hook is overridden."""
+        return self._has_own("should_copy_file") or self._has_own_hash
+
+    @cached_property
+    def _has_own_hash(self) -> bool:
+        return any(self._has_own(name) for name in _HASH_HOOKS)
+
+    def _has_own(self, name: str) -> bool:
+        return is_overridden(type(self), name, outside=("collectfasta.strategies.",))
+
+    @abc.abstractmethod
+    def look_up(self, name: str) -> RemoteObject | None:
+        """Return what the remote says of one object, None if there is none."""
+
+    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
+        """Return whether the remote object is missing, or not known to be the same."""
+        if self._has_own_hash:
+            return super().should_copy_file(path, prefixed_path, local_storage)
+        source = SourceFile(path, prefixed_path, local_storage)
+        remote = self._find(source.name)
+        if remote is None:
+            return True
+        with self.open_payload(source) as payload:
+            return not compare(source, payload, remote).same
+
+    def get_local_file_hash(self, path: str, local_storage: Storage) -> str:
+        """Return the MD5 of a file as it would be stored, in hexadecimal."""
+        if self._has_own("get_gzipped_local_file_hash"):
+            return super().get_local_file_hash(path, local_storage)
+        with self.open_payload(SourceFile(path, path, local_storage)) as payload:
+            return md5(payload.body)
+
+    def get_remote_file_hash(self, prefixed_path: str) -> str | None:
+        """Return the MD5 of a remote object in hexadecimal, None if it isn't there or known."""
+        remote = self._find(prefixed_path.replace("\\", "/"))
+        checksum = (remote.checksum or remote.read_checksum()) if remote else None
+        return checksum.value if checksum and checksum.algorithm == "md5" else None
+
+    def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
+        """Remember a checksum where checksums decide."""
+        if self._has_own_hash:
+            super().post_copy_hook(path, prefixed_path, local_storage)
+
+    def _find(self, name: str) -> RemoteObject | None:
+        return self.look_up(name) if self.index is None else self.index.get(name)
+
+
+class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
+    """What the strategies for object stores have in common.
+
+    Attributes:
+        default_threads: A file takes one request, and a request takes some 20 to 100 ms of which
+            the client works for 2 to 6: this many keep one core of the client busy.
+    """
+
+    default_threads: ClassVar[int] = 20
+
+    def key(self, name: str) -> str:
+        """Return the key of a name: the storage's location and the name.
+
+        Raises:
+            ValueError: The key is too long, or not Unicode.
+            SuspiciousOperation: It would lie outside of the location.
+        """
+        key: str = self.full_path(clean_name(name))
+        if len(key.encode()) > _LONGEST_KEY:
+            raise ValueError(f"its key is longer than {_LONGEST_KEY} bytes")
+        return key
+
+    def full_path(self, name: str) -> str:
+        """Return a cleaned name joined to the location, as the storage does it."""
+        storage: Any = self.storage
+        path: str = storage._normalize_name(name)
+        return path
+
+    @cached_property
+    def prefix(self) -> str:
+        """The location as keys begin with it: empty, or with a slash at its end."""
+        return self.full_path("x")[:-1]
+
+    @cached_property
+    def saves_itself(self) -> bool:
+        """Whether the storage's class has a way of saving of its own, which is always obeyed."""
+        cls = self.storage.__class__
+        packages = ("storages.", "django.")
+        return any(is_overridden(cls, name, outside=packages) for name in ("save", "_save"))
+
+    def upload(self, source: SourceFile) -> RemoteObject | None:
+        """Put a file into the bucket, over what is there, by one request where it is small."""
+        if not self.saves_itself:
+            return self.put(source)
+        super().upload(source)
+        with self.open_payload(source) as payload:
+            return self._written(source, payload)
+
+    def _written(self, source: SourceFile, payload: Payload) -> RemoteObject | None:
+        remote = self.look_up(source.name)
+        return remote and replace(remote, parameters=payload.fingerprint)
+
+    @abc.abstractmethod
+    def put(self, source: SourceFile) -> RemoteObject:
+        """Put a file into the bucket, over what is there, as the storage would."""
+
+    @abc.abstractmethod
+    def list_keys(self) -> Iterable[str]:
+        """Return every key under the prefix."""
+
+    def stored_names(self) -> Iterable[str] | None:
+        """Return the names of all objects under the location, None if there is no location."""
+        if not self.prefix:
+            return None
+        keys = (key for key in self.list_keys() if self._is_from_a_deploy(key))
+        return [key[len(self.prefix) :] for key in keys]
+
+    def _is_from_a_deploy(self, key: str) -> bool:
+        """Tell whether a file's name can have led to this key.
+
+        Others are somebody else's: the markers of folders that consoles make, which end in a
+        slash, and keys with empty or dotted segments.
+        """
+        try:
+            return not key.endswith("/") and self.key(key[len(self.prefix) :]) == key
+        except (SuspiciousOperation, ValueError):
+            return False
+
+    def delete_files(self, names: Sequence[str]) -> None:
+        """Delete objects in batches; missing ones are no error."""
+        self.delete_keys([self.key(name) for name in names])
+
+    @abc.abstractmethod
+    def delete_keys(self, keys: Sequence[str]) -> None:
+        """Delete objects by their keys."""
