@@ -46,9 +46,9 @@ def all_other_apps() -> list[AppConfig]:
 def check_order(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
     """E001: Django takes a command from the app that is listed first."""
     names = [each.name for each in apps.get_app_configs()]
-    if _STATICFILES not in names or names.index(_APP) < names.index(_STATICFILES):
+    if not {_APP, _STATICFILES} <= set(names) or not is_asked(app_configs):
         return []
-    if not is_asked(app_configs):
+    if names.index(_APP) < names.index(_STATICFILES):
         return []
     return [
         Error(

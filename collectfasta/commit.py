@@ -13,9 +13,9 @@ from collectfasta.transfer import Report, TransferError, describe_failures
 
 def load_pairs(strategy: Strategy[Any]) -> tuple[ChecksumCache | None, dict[str, Pair]]:
     """Return the cache of a strategy's target and what it holds; None if nothing is remembered."""
-    if strategy.target is None:
+    if strategy.target_id is None:
         return None, {}
-    cache = ChecksumCache(strategy.target)
+    cache = ChecksumCache(strategy.target_id)
     return cache, cache.load()
 
 

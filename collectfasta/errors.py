@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 # Signed URLs carry their secret in the query (X-Amz-Signature, sig, Signature, tokens), and none
 # of the queries that the SDKs put into their exceptions helps a reader.
-_QUERY = re.compile(r"(?<=[\w/%~.-])\?[\w.~%+-]+=[^\s'\"<>)]*")
-_USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_URL_QUERY = re.compile(r"(\w://[^\s?\"<>]*)\?[^\s\"<>]*")
+_PATH_QUERY = re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]*=[^\s\"'<>]*")
+_USER_INFO = re.compile(r"(?<=://)[^\s/?#\"]*@")
 
 
 class CollectfastaError(Exception):
@@ -26,13 +27,14 @@ def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = 
     """
     if full:
         return redact("".join(traceback.format_exception(error)).rstrip(), secrets)
-    message = " ".join(str(error).split())
-    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    return redact(text, secrets)
+    message = " ".join(redact(str(error), secrets).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return the text without queries of URLs, user names in URLs and the given secrets."""
-    for secret in secrets:
+    # The longest first: one may be the beginning of another.
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
-    return _USER_INFO.sub("***@", _QUERY.sub("?***", text))
+    text = _USER_INFO.sub("***@", text)
+    return _PATH_QUERY.sub(r"\1?***", _URL_QUERY.sub(r"\1?***", text))

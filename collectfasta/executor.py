@@ -6,9 +6,10 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db import connections
+from typing_extensions import NamedTuple  # in typing it can't be generic before Python 3.11
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

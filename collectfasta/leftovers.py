@@ -58,15 +58,15 @@ def find_leftovers(
         kept: Names that belong to this deploy.
         warn: Tells the user that there is no location.
     """
-    keys = {strategy.key(name) for name in kept}
+    keys = {strategy.object_key(name) for name in kept}
     stored = strategy.stored_names()
     if stored is None:
         warn(
-            f"{strategy.description} has no location, which would tell what belongs to this "
+            f"{strategy.target_name} has no location, which would tell what belongs to this "
             "project: --clear deletes only what the last deploy is remembered to have sent there."
         )
         stored = _remembered(strategy, pairs)
-    return [name for name in stored if strategy.key(name) not in keys]
+    return [name for name in stored if strategy.object_key(name) not in keys]
 
 
 def _remembered(strategy: Strategy[Any], pairs: Mapping[str, Pair]) -> list[str]:

@@ -94,6 +94,7 @@ def make_plan(
         Exception: The remote can't be listed; whatever its SDK raises.
     """
     _check_names(sources, strategy)
+    _check_contents(sources, strategy)
     if forced:
         return Plan(tuple(Decision(source, Reason.FORCED) for source in sources))
     index = _make_index(sources, strategy)
@@ -110,7 +111,7 @@ def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None
     for source in sources:
         try:
             validate_file_name(source.name, allow_relative_path=True)
-            first = keys.setdefault(strategy.key(source.name), source)
+            first = keys.setdefault(strategy.object_key(source.name), source)
         except (SuspiciousOperation, ValueError) as error:
             refused[source.prefixed_path] = describe(error, strategy.secrets)
             continue
@@ -118,6 +119,19 @@ def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None
             refused[source.prefixed_path] = f"would overwrite {first.prefixed_path!r}"
     if refused:
         raise PlanError(_list_failures("can't be stored under their names", refused))
+
+
+def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
+    """Refuse files that aren't there, such as links that lead nowhere, before anything is sent."""
+    missing = {}
+    for source in sources:
+        try:
+            # It is looked up here and remembered by the source.
+            _ = source.size
+        except OSError as error:
+            missing[source.prefixed_path] = describe(error, strategy.secrets)
+    if missing:
+        raise PlanError(_list_failures("can't be read", missing))
 
 
 def _list_failures(what: str, causes: Mapping[str, str]) -> str:
@@ -131,7 +145,7 @@ def _make_index(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> Remot
         index = RemoteIndex(objects, strategy.look_up)
     except ListingDeniedError as error:
         logger.warning(
-            "%s Asking for each object instead, which is slower.", strategy.explain(error)
+            "%s Asking for each object instead, which is slower.", strategy.explain_error(error)
         )
         index = RemoteIndex(None, strategy.look_up)
     if isinstance(strategy, ListingStrategy):
@@ -147,15 +161,16 @@ class _Planner:
 
     def decide_all(self, sources: Sequence[SourceFile], executor: Executor) -> list[Decision]:
         decisions, failed = {}, {}
+        remote_errors = self.strategy.remote_errors
         for source, decision, error in executor.run(self._decide, sources):
             if error is None:
                 decisions[source.name] = decision
-            elif isinstance(error, OSError):
-                failed[source.name] = describe(error, self.strategy.secrets)
+            elif isinstance(error, OSError) and not isinstance(error, remote_errors):
+                failed[source.prefixed_path] = describe(error, self.strategy.secrets)
             else:
                 raise error
         if failed:
-            raise PlanError(_list_failures("can't be read", dict(sorted(failed.items()))))
+            raise PlanError(_list_failures("can't be compared", dict(sorted(failed.items()))))
         return [decisions[source.name] for source in sources]
 
     def _decide(self, source: SourceFile) -> Decision:

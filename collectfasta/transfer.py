@@ -91,7 +91,8 @@ def transfer(
     outcomes = Executor(threads).run(partial(_send, strategy), uploads)
     with strategy.exact_names(), closing(outcomes):
         for decision, sent, error in outcomes:
-            error = error or _attempt(on_sent, decision.source)
+            if error is None:
+                error = _attempt(on_sent, decision.source)
             if error is None:
                 report.sent.append(sent)
                 continue
@@ -105,7 +106,7 @@ def transfer(
 def _send(strategy: Strategy[Any], decision: Decision) -> Sent:
     source = decision.source
     stamp = source.stamp()
-    checksum = source_md5(source) if strategy.target else ""
+    checksum = source_md5(source) if strategy.target_id else ""
     remote = strategy.upload(source)
     if source.stamp() != stamp:
         raise SourceChangedError("it changed while it was being sent: run the command again")
@@ -131,7 +132,7 @@ def _common_refusal(strategy: Strategy[Any], report: Report) -> str | None:
     """Return why the remote refuses everything, None if it doesn't."""
     if report.sent or len(report.failures) < _HOPELESS:
         return None
-    causes = {strategy.explain(error) for error in report.failures.values()}
+    causes = {strategy.explain_error(error) for error in report.failures.values()}
     return causes.pop() if len(causes) == 1 else None
 
 
@@ -146,15 +147,15 @@ def describe_failures(report: Report, strategy: Strategy[Any], *, full: bool) ->
     number = len(report.failures) + report.left
     head = f"{number} {'file was' if number == 1 else 'files were'} not sent"
     if report.refusal:
-        lines = [f"{head} to {strategy.description}: {report.refusal}"]
+        lines = [f"{head} to {strategy.target_name}: {report.refusal}"]
         failures = dict([*report.failures.items()][:1])
     else:
-        lines = [f"{head} to {strategy.description}:"]
+        lines = [f"{head} to {strategy.target_name}:"]
         failures = dict(sorted(report.failures.items()))
     for name, error in failures.items():
         if not report.refusal:
-            cause = strategy.explain(error) or describe(error)
+            cause = strategy.explain_error(error) or describe(error, strategy.secrets)
             lines.append(f"  {name!r}: {cause}")
         if full:
-            lines.append(describe(error, full=True))
+            lines.append(describe(error, strategy.secrets, full=True))
     return redact("\n".join(lines), strategy.secrets)

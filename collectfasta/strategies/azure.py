@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
@@ -36,7 +37,9 @@ _DELETE_BATCH = 256
 # https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 _CREDENTIALS_REFUSED = {
     "AuthenticationFailed",
+    "AuthorizationFailure",
     "InvalidAuthenticationInfo",
+    "KeyBasedAuthenticationNotPermitted",
     "NoAuthenticationInformation",
 }
 
@@ -62,38 +65,48 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         self._count = Counter()
 
     @property
-    def target(self) -> str | None:
+    def target_id(self) -> str | None:
         """Account, container and location."""
         account = self._container.primary_hostname
         return f"azure {account} {self._container.container_name} {self.prefix}"
 
     @property
-    def description(self) -> str:
+    def target_name(self) -> str:
         """The container and the location as a URL."""
-        return f"azure://{self.storage.azure_container}/{self.prefix}"
+        return f"azure://{self.wrapped_storage.azure_container}/{self.prefix}"
 
     @property
-    def requests(self) -> int | None:
+    def secrets(self) -> list[str]:
+        """The storage's secrets, and those within its connection string."""
+        text = self.wrapped_storage.connection_string or ""
+        parts = dict(part.partition("=")[::2] for part in text.split(";"))
+        hidden = (parts.get(name) for name in ("AccountKey", "SharedAccessSignature"))
+        return [*super().secrets, *filter(None, hidden)]
+
+    @property
+    def requests_made(self) -> int | None:
         """How many requests were made so far, retries included."""
         return self._count.value
 
     def full_path(self, name: str) -> str:
         """Return a cleaned name joined to the location, as the storage does it."""
-        path: str = self.storage._get_valid_path(name)
+        path: str = self.wrapped_storage._get_valid_path(name)
         return path
 
     def connect(self, threads: int) -> None:
         """Make the one client that all threads use, with a connection for each."""
-        self._container = _make_client(self.storage, threads, self._count)
+        self._container = _make_client(self.wrapped_storage, threads, self._count)
 
     # What is there
 
     def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
         """Return the named blobs that the container has, listed by the folders they are in."""
-        by_key = {self.key(name): name for name in names}
+        by_key = {self.object_key(name): name for name in names}
         try:
             for prefix in self._prefixes(by_key):
-                for blob in self._container.list_blobs(name_starts_with=prefix):
+                for blob in self._container.list_blobs(
+                    name_starts_with=prefix, timeout=self.wrapped_storage.timeout
+                ):
                     if blob.name in by_key:
                         yield _describe(by_key[blob.name], blob)
         except HttpResponseError as error:
@@ -110,13 +123,16 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
-        return self._container.list_blob_names(name_starts_with=self.prefix)
+        return self._container.list_blob_names(
+            name_starts_with=self.prefix, timeout=self.wrapped_storage.timeout
+        )
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one blob; one that may not be read is there, but unknown."""
         try:
-            blob = self._container.get_blob_client(self.key(name))
-            return _describe(name, blob.get_blob_properties())
+            blob = self._container.get_blob_client(self.object_key(name))
+            timeout = self.wrapped_storage.timeout
+            return _describe(name, blob.get_blob_properties(timeout=timeout))
         except ResourceNotFoundError:
             return None
         except HttpResponseError as error:
@@ -130,28 +146,31 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     def open_payload(self, source: SourceFile) -> Iterator[Payload]:
         """Open a file as ``AzureStorage._save()`` would send it."""
         with source.open() as content:
-            key = self.key(source.name)
-            parameters = self.storage._get_content_settings_parameters(key, content)
+            key = self.object_key(source.name)
+            parameters = self.wrapped_storage._get_content_settings_parameters(key, content)
             yield Payload(content, self.saves_itself, parameters)
 
     # Put it there, delete it
 
     def exact_names(self) -> AbstractContextManager[None]:
         """Make the storage overwrite while files are sent."""
-        return saving_under_exact_names(self.storage, overwrite_files=True)
+        return saving_under_exact_names(self.wrapped_storage, overwrite_files=True)
 
     def put(self, source: SourceFile) -> RemoteObject:
         """Put a file into the container: one request for a small one."""
         with self.open_payload(source) as payload:
             settings = ContentSettings(**payload.parameters)
-            blob = self._container.get_blob_client(self.key(source.name))
+            blob = self._container.get_blob_client(self.object_key(source.name))
             chunks = read_chunks(payload.body, _ONE_REQUEST)
             first = next(chunks, b"")
             size = len(first)
             if size < _ONE_REQUEST:
                 settings.content_md5 = settings.content_md5 or _md5(first)
                 answer = blob.upload_blob(
-                    first, overwrite=True, content_settings=settings, timeout=self.storage.timeout
+                    first,
+                    overwrite=True,
+                    content_settings=settings,
+                    timeout=self.wrapped_storage.timeout,
                 )
             else:
                 answer, size = self._put_blocks(blob, first, chunks, settings)
@@ -165,14 +184,14 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         digest = hashlib.md5(usedforsecurity=False)
         blocks: list[BlobBlock] = []
         size = 0
-        for chunk in (first, *chunks):
+        for chunk in itertools.chain((first,), chunks):
             digest.update(chunk)
             size += len(chunk)
             blocks.append(BlobBlock(f"{len(blocks):08}"))
-            blob.stage_block(blocks[-1].id, chunk, len(chunk), timeout=self.storage.timeout)
+            blob.stage_block(blocks[-1].id, chunk, len(chunk), timeout=self.wrapped_storage.timeout)
         settings.content_md5 = settings.content_md5 or bytearray(digest.digest())
         answer = blob.commit_block_list(
-            blocks, content_settings=settings, timeout=self.storage.timeout
+            blocks, content_settings=settings, timeout=self.wrapped_storage.timeout
         )
         return answer, size
 
@@ -180,7 +199,9 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         """Delete blobs, 256 a request."""
         for start in range(0, len(keys), _DELETE_BATCH):
             answers = self._container.delete_blobs(
-                *keys[start : start + _DELETE_BATCH], raise_on_any_failure=False
+                *keys[start : start + _DELETE_BATCH],
+                raise_on_any_failure=False,
+                timeout=self.wrapped_storage.timeout,
             )
             for answer in answers:
                 if answer.status_code not in (202, 404):
@@ -188,9 +209,9 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     # What went wrong
 
-    def explain(self, error: Exception) -> str | None:
+    def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Azure refuses for good, and what to do."""
-        container = self.storage.azure_container
+        container = self.wrapped_storage.azure_container
         if isinstance(error, ListingDeniedError):
             return f"The credentials may not list the container {container!r}."
         code = _code(error)
@@ -203,7 +224,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
             return (
                 f"The credentials for the container {container!r} are refused: correct the "
                 "storage's account_name and account_key, connection_string, sas_token or "
-                "token_credential."
+                "token_credential, or the account's network rules."
             )
         if getattr(error, "status_code", None) == 403:
             return (
@@ -234,7 +255,9 @@ def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> Conta
 
 
 def _code(error: Exception) -> str:
-    return str(getattr(error, "error_code", ""))
+    """Return the service's code of an error; the SDK makes an enum's member of those it knows."""
+    code = getattr(error, "error_code", "")
+    return str(getattr(code, "value", code))
 
 
 def _md5(content: bytes) -> bytearray:

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import mimetypes
 import posixpath
+import pydoc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
@@ -24,7 +25,6 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, Storage
 from django.utils.encoding import force_bytes
-from django.utils.module_loading import import_string
 
 from collectfasta import settings
 from collectfasta.checksums import md5
@@ -44,8 +44,8 @@ class Strategy(abc.ABC, Generic[S]):
 
     The hooks that take ``path``, ``prefixed_path`` and ``local_storage`` get a file's path in the
     storage that a finder found it in, where it goes relative to the remote storage's location,
-    and that finder's storage. ``should_copy_file`` may be called from several threads; all other
-    hooks are called from the main thread.
+    and that finder's storage. ``pre_should_copy_hook`` and ``should_copy_file`` are called from
+    the threads that ``COLLECTFASTA_THREADS`` asks for, all other hooks from the main thread.
 
     Attributes:
         remote_storage: The storage to deploy to.
@@ -72,7 +72,7 @@ class Strategy(abc.ABC, Generic[S]):
         return remote_storage
 
     @cached_property
-    def storage(self) -> S:
+    def wrapped_storage(self) -> S:
         """The remote storage as wrapped for this run."""
         return self.wrap_storage(self.remote_storage)
 
@@ -105,7 +105,7 @@ class Strategy(abc.ABC, Generic[S]):
         return True
 
     @property
-    def target(self) -> str | None:
+    def target_id(self) -> str | None:
         """What tells this target from all others: backend, endpoint, bucket and location.
 
         Checksums are remembered under it; None remembers nothing. Holds no secret.
@@ -113,19 +113,19 @@ class Strategy(abc.ABC, Generic[S]):
         return None
 
     @property
-    def description(self) -> str:
+    def target_name(self) -> str:
         """How messages call the target."""
-        return self.storage.__class__.__name__
+        return self.wrapped_storage.__class__.__name__
 
     @property
-    def requests(self) -> int | None:
+    def requests_made(self) -> int | None:
         """How many requests were made so far, None if they are not counted."""
         return None
 
     def connect(self, threads: int) -> None:
         """Make ready for being used by that many threads; called once, in the main thread."""
 
-    def key(self, name: str) -> str:
+    def object_key(self, name: str) -> str:
         """Return what the remote calls the object of this name.
 
         Raises:
@@ -155,7 +155,7 @@ class Strategy(abc.ABC, Generic[S]):
         A storage that does not overwrite would take another name for a file that exists, and
         deleting the file first would leave the live site without it.
         """
-        return saving_under_exact_names(self.storage)
+        return saving_under_exact_names(self.wrapped_storage)
 
     def upload(self, source: SourceFile) -> RemoteObject | None:
         """Put a file into the storage, over what is there.
@@ -164,7 +164,7 @@ class Strategy(abc.ABC, Generic[S]):
             What the remote now says of the object, None if it says nothing.
         """
         with source.open() as content:
-            saved = self.storage.save(source.name, content)
+            saved = self.wrapped_storage.save(source.name, content)
         if saved != source.name:
             raise ValueError(f"the storage saved it as {saved!r}")
         return None
@@ -174,23 +174,23 @@ class Strategy(abc.ABC, Generic[S]):
 
         None: there is no location, so what belongs to this project can't be told.
         """
-        location: object = getattr(self.storage, "location", "")
-        return _walk(self.storage, "") if location else None
+        location: object = getattr(self.wrapped_storage, "location", "")
+        return _walk(self.wrapped_storage, "") if location else None
 
     def delete_files(self, names: Sequence[str]) -> None:
         """Delete objects, as many at a time as the remote takes; missing ones are no error."""
         for name in names:
             with suppress(*self.delete_not_found_exception):
-                self.storage.delete(name)
+                self.wrapped_storage.delete(name)
 
-    def explain(self, error: Exception) -> str | None:
+    def explain_error(self, error: Exception) -> str | None:
         """Say in a line why the remote refuses for good and what to do; None: it doesn't."""
         return None
 
     @property
     def secrets(self) -> list[str]:
         """What must not appear in any output: the values of ``secret_attributes``."""
-        storage: Any = self.storage
+        storage: Any = self.wrapped_storage
         values = (getattr(storage, name, None) for name in self.secret_attributes)
         return [value for value in values if isinstance(value, str) and value]
 
@@ -376,11 +376,11 @@ def load_strategy(klass: str | type | object) -> type[Strategy[Storage]]:
     found: object = klass
     if isinstance(klass, str):
         try:
-            found = import_string(klass)
-        except ImportError as error:
-            raise ImproperlyConfigured(
-                f"The strategy {klass!r} can't be imported: {error}."
-            ) from error
+            found = pydoc.locate(klass)
+        except pydoc.ErrorDuringImport as error:
+            raise ImproperlyConfigured(f"{klass!r} can't be imported: {error.value}.") from error
+        if found is None:
+            raise ImproperlyConfigured(f"{klass!r} can't be imported: there is no such name.")
     if not isinstance(found, type) or not issubclass(found, Strategy):
         raise ImproperlyConfigured(
             f"{klass!r} is no strategy: strategies must be subclasses of "

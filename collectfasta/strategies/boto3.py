@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import IO, Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from django.core.files.storage import FileSystemStorage
 from s3transfer.constants import ALLOWED_DOWNLOAD_ARGS
 from s3transfer.utils import ChunksizeAdjuster
 from storages.backends.s3 import S3Storage
@@ -59,30 +60,30 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         self.use_gzip = remote_storage.gzip
 
     @property
-    def target(self) -> str | None:
+    def target_id(self) -> str | None:
         """Endpoint, bucket and location."""
-        endpoint = self.storage.endpoint_url or "aws"
-        return f"s3 {endpoint} {self.storage.bucket_name} {self.prefix}"
+        endpoint = self.wrapped_storage.endpoint_url or "aws"
+        return f"s3 {endpoint} {self.wrapped_storage.bucket_name} {self.prefix}"
 
     @property
-    def description(self) -> str:
+    def target_name(self) -> str:
         """The bucket and the location as a URL."""
-        return f"s3://{self.storage.bucket_name}/{self.prefix}"
+        return f"s3://{self.wrapped_storage.bucket_name}/{self.prefix}"
 
     @property
-    def requests(self) -> int | None:
+    def requests_made(self) -> int | None:
         """How many requests were made so far, retries included."""
         return self._engine.requests
 
     def connect(self, threads: int) -> None:
         """Make the one client that all threads use."""
-        self._engine = Boto3Engine(self.storage, threads)
+        self._engine = Boto3Engine(self.wrapped_storage, threads)
 
     # What is there
 
     def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
         """Return the named objects that the bucket has, by as few requests as there can be."""
-        by_key = {self.key(name): name for name in names}
+        by_key = {self.object_key(name): name for name in names}
         for key, entry in leapfrog(by_key, self._list_from):
             yield self._describe(by_key[key], entry)
 
@@ -99,8 +100,8 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
-        key = self.key(name)
-        allowed = self.storage.get_object_parameters(key)
+        key = self.object_key(name)
+        allowed = self.wrapped_storage.get_object_parameters(key)
         parameters = {k: v for k, v in allowed.items() if k in ALLOWED_DOWNLOAD_ARGS}
         try:
             entry = self._engine.head(key, parameters)
@@ -129,7 +130,7 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     def _part_size(self, size: int) -> int:
         """Return the size of the parts that the storage would send a file of this size in."""
-        chunk_size = self.storage.transfer_config.multipart_chunksize
+        chunk_size = self.wrapped_storage.transfer_config.multipart_chunksize
         return int(ChunksizeAdjuster().adjust_chunksize(chunk_size, size))
 
     # What would be there
@@ -137,9 +138,9 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     @contextmanager
     def open_payload(self, source: SourceFile) -> Iterator[Payload]:
         """Open a file as ``S3Storage._save()`` would send it: its parameters, its compressor."""
-        storage = self.storage
+        storage = self.wrapped_storage
         with source.open() as content:
-            parameters = storage._get_write_parameters(self.key(source.name), content)
+            parameters = storage._get_write_parameters(self.object_key(source.name), content)
             body: Any = ReadBytesWrapper(content)
             compress = (
                 storage.gzip
@@ -155,9 +156,9 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     def put(self, source: SourceFile) -> RemoteObject:
         """Put a file into the bucket: one request below the storage's multipart threshold."""
-        key = self.key(source.name)
+        key = self.object_key(source.name)
         with self.open_payload(source) as payload, _sized(payload, source) as (body, size):
-            if size < self.storage.transfer_config.multipart_threshold:
+            if size < self.wrapped_storage.transfer_config.multipart_threshold:
                 etag = self._engine.put(key, body, size, payload.parameters)
             else:
                 content = self._local_path(source, payload) or body
@@ -167,12 +168,10 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     @staticmethod
     def _local_path(source: SourceFile, payload: Payload) -> str | None:
         """Return the path of a file that is sent as it is: read by parts it takes no memory."""
-        if payload.encoded:
+        # Others may have paths too where no file is, as Django's InMemoryStorage has.
+        if payload.encoded or not isinstance(source.storage, FileSystemStorage):
             return None
-        try:
-            return source.storage.path(source.path)
-        except NotImplementedError:
-            return None
+        return source.storage.path(source.path)
 
     def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete objects, 1,000 a request."""
@@ -180,16 +179,17 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     # What went wrong
 
-    def explain(self, error: Exception) -> str | None:
+    def explain_error(self, error: Exception) -> str | None:
         """Say in a line why S3 refuses for good, and what to do."""
         if isinstance(error, NoCredentialsError):
             return (
-                f"There are no credentials for {self.description}: set access_key and secret_key "
+                f"There are no credentials for {self.target_name}: set access_key and secret_key "
                 "in the storage's OPTIONS, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a "
                 "profile or role that boto3 finds."
             )
         if isinstance(error, BotoCoreError):
-            return f"S3 can't be used at {self.storage.endpoint_url or 'AWS'}: {error}"
+            where = self.wrapped_storage.endpoint_url or "AWS"
+            return f"S3 can't be used at {where}: {' '.join(str(error).split())}"
         if isinstance(error, ListingDeniedError):
             return self._explain_code("AccessDenied", "ListObjectsV2")
         if isinstance(error, ClientError):
@@ -197,7 +197,7 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         return None
 
     def _explain_code(self, code: str, operation: str) -> str | None:
-        bucket, where = self.storage.bucket_name, self.storage.endpoint_url or "AWS"
+        bucket, where = self.wrapped_storage.bucket_name, self.wrapped_storage.endpoint_url or "AWS"
         if code == "NoSuchBucket":
             return (
                 f"The bucket {bucket!r} does not exist at {where}: create it, or correct the "
@@ -218,11 +218,11 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         return None
 
     def _explain_denial(self, operation: str) -> str:
-        resource = f"arn:aws:s3:::{self.storage.bucket_name}"
+        resource = f"arn:aws:s3:::{self.wrapped_storage.bucket_name}"
         if operation == "ListObjectsV2":
             return f"The credentials lack the permission s3:ListBucket on {resource}."
         action = _ACTIONS.get(operation, f"s3:{operation}")
-        if action == "s3:PutObject" and self.storage.default_acl:
+        if action == "s3:PutObject" and self.wrapped_storage.default_acl:
             action += " and s3:PutObjectAcl"
         return f"The credentials lack the permission {action} on {resource}/{self.prefix}*."
 

@@ -25,9 +25,9 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
     storage_class: ClassVar[str | None] = "django.core.files.storage.filesystem.FileSystemStorage"
 
     @property
-    def description(self) -> str:
+    def target_name(self) -> str:
         """The directory."""
-        return str(self.storage.location)
+        return str(self.wrapped_storage.location)
 
     def list_remote(self, names: Sequence[str]) -> Iterable[RemoteObject] | None:
         """Return the named files that exist."""
@@ -35,7 +35,7 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Return what the file system says of one file, None if there is none."""
-        path = self.storage.path(name)
+        path = self.wrapped_storage.path(name)
         try:
             found = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +52,7 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
 
         A storage class with a ``_save()`` of its own writes as it likes, over what is there.
         """
-        cls = self.storage.__class__
+        cls = self.wrapped_storage.__class__
         if any(is_overridden(cls, name, outside=("django.",)) for name in ("save", "_save")):
             super().upload(source)
         else:
@@ -64,17 +64,17 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         temporary = os.path.join(folder, f".{name[:200]}.{get_random_string(8)}.tmp")
         try:
             with source.open() as content:
-                self.storage.save(temporary, content)
-            os.replace(self.storage.path(temporary), self.storage.path(source.name))
+                self.wrapped_storage.save(temporary, content)
+            os.replace(self.wrapped_storage.path(temporary), self.wrapped_storage.path(source.name))
         except BaseException:
-            self.storage.delete(temporary)
+            self.wrapped_storage.delete(temporary)
             raise
 
     def delete_files(self, names: Sequence[str]) -> None:
         """Delete files, and links that lead nowhere."""
         for name in names:
             with suppress(FileNotFoundError):
-                os.unlink(self.storage.path(name))
+                os.unlink(self.wrapped_storage.path(name))
 
 
 class CachingFileSystemStrategy(FileSystemStrategy, CachingHashStrategy[FileSystemStorage]):
@@ -85,11 +85,15 @@ class CachingFileSystemStrategy(FileSystemStrategy, CachingHashStrategy[FileSyst
     """
 
     @property
-    def target(self) -> str | None:
+    def target_id(self) -> str | None:
         """The directory."""
-        return f"file {self.storage.location}"
+        return f"file {self.wrapped_storage.location}"
 
 
-def _checksum(path: str) -> Checksum:
-    with open(path, "rb") as content:
-        return Checksum("md5", md5(content))
+def _checksum(path: str) -> Checksum | None:
+    """Return the checksum of a deployed file; one that may not be read can still be replaced."""
+    try:
+        with open(path, "rb") as content:
+            return Checksum("md5", md5(content))
+    except PermissionError:
+        return None

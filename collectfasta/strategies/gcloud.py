@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from google.api_core.exceptions import Forbidden, NotFound, Unauthorized
+from google.api_core.exceptions import BadRequest, Forbidden, NotFound, Unauthorized
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob
@@ -55,23 +55,23 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         self._count = Counter()
 
     @property
-    def target(self) -> str | None:
+    def target_id(self) -> str | None:
         """Bucket and location."""
-        return f"gs {self.storage.client._connection.API_BASE_URL} {self.description}"
+        return f"gs {self.wrapped_storage.client._connection.API_BASE_URL} {self.target_name}"
 
     @property
-    def description(self) -> str:
+    def target_name(self) -> str:
         """The bucket and the location as a URL."""
-        return f"gs://{self.storage.bucket_name}/{self.prefix}"
+        return f"gs://{self.wrapped_storage.bucket_name}/{self.prefix}"
 
     @property
-    def requests(self) -> int | None:
+    def requests_made(self) -> int | None:
         """How many requests were made so far, retries included."""
         return self._count.value
 
     def connect(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""
-        client = self.storage.client
+        client = self.wrapped_storage.client
         # It would ask for the bucket's metadata, in a thread of its own, to decorate traces.
         client._bucket_metadata_cache = None
         mount_pool(client._http, threads, self._count)
@@ -80,7 +80,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
         """Return the named objects that the bucket has, by as few requests as there can be."""
-        by_key = {self.key(name): name for name in names}
+        by_key = {self.object_key(name): name for name in names}
         try:
             for key, blob in leapfrog(by_key, self._list_from):
                 yield _describe(by_key[key], blob)
@@ -88,8 +88,8 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             raise ListingDeniedError(str(error)) from error
 
     def _list_from(self, key: str, last: str) -> Page[Blob]:
-        pages = self.storage.client.list_blobs(
-            self.storage.bucket_name,
+        pages = self.wrapped_storage.client.list_blobs(
+            self.wrapped_storage.bucket_name,
             prefix=self.prefix,
             start_offset=key,
             page_size=_PAGE,
@@ -105,14 +105,14 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
-        client, bucket = self.storage.client, self.storage.bucket_name
+        client, bucket = self.wrapped_storage.client, self.wrapped_storage.bucket_name
         for blob in client.list_blobs(bucket, prefix=self.prefix, fields=_FIELDS):
             yield blob.name
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
         try:
-            blob = self.storage.bucket.get_blob(self.key(name))
+            blob = self.wrapped_storage.bucket.get_blob(self.object_key(name))
         except Forbidden:
             return RemoteObject(name)
         return blob and _describe(name, blob)
@@ -126,8 +126,8 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         The parameters are the blob's properties, and ``content_type`` and ``predefined_acl``,
         which an upload takes by themselves.
         """
-        storage = self.storage
-        key = self.key(source.name)
+        storage = self.wrapped_storage
+        key = self.object_key(source.name)
         guessed_type, guessed_encoding = mimetypes.guess_type(key)
         parameters = storage.get_object_parameters(key)
         if guessed_encoding:
@@ -152,8 +152,10 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         """Put a file into the bucket: one request for a small one."""
         with self.open_payload(source) as payload:
             small = (source.size or 0) <= _ONE_REQUEST
-            chunk_size = self.storage.blob_chunk_size or (None if small else _CHUNK)
-            blob = Blob(self.key(source.name), self.storage.bucket, chunk_size=chunk_size)
+            chunk_size = self.wrapped_storage.blob_chunk_size or (None if small else _CHUNK)
+            blob = Blob(
+                self.object_key(source.name), self.wrapped_storage.bucket, chunk_size=chunk_size
+            )
             properties = dict(payload.parameters)
             upload = {key: properties.pop(key) for key in ("content_type", "predefined_acl")}
             for name, value in properties.items():
@@ -165,11 +167,11 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete objects, 100 a request."""
-        bucket = self.storage.bucket
+        bucket = self.wrapped_storage.bucket
         for start in range(0, len(keys), _DELETE_BATCH):
             batch = keys[start : start + _DELETE_BATCH]
             try:
-                with self.storage.client.batch():
+                with self.wrapped_storage.client.batch():
                     bucket.delete_blobs(batch)
             except NotFound:
                 # One was gone already, and it may hide what became of the others.
@@ -177,9 +179,9 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     # What went wrong
 
-    def explain(self, error: Exception) -> str | None:
+    def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Google Cloud Storage refuses for good, and what to do."""
-        bucket = self.storage.bucket_name
+        bucket = self.wrapped_storage.bucket_name
         if isinstance(error, (GoogleAuthError, Unauthorized)):
             return (
                 f"The credentials for the bucket {bucket!r} are refused or missing: correct the "
@@ -192,6 +194,12 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             )
         if isinstance(error, ListingDeniedError):
             return f"The credentials lack the permission storage.objects.list on {bucket!r}."
+        if isinstance(error, BadRequest) and "uniform bucket-level access" in str(error):
+            return (
+                f"The bucket {bucket!r} has uniform bucket-level access, so its objects can't have "
+                "ACLs: set the storage's default_acl (GS_DEFAULT_ACL) to None, and no 'acl' in its "
+                "object_parameters."
+            )
         if isinstance(error, Forbidden):
             return (
                 f"The credentials lack a permission on the bucket {bucket!r}: a deploy needs "

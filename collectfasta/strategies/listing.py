@@ -107,7 +107,7 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
 
     default_threads: ClassVar[int] = 20
 
-    def key(self, name: str) -> str:
+    def object_key(self, name: str) -> str:
         """Return the key of a name: the storage's location and the name.
 
         Raises:
@@ -121,7 +121,7 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
 
     def full_path(self, name: str) -> str:
         """Return a cleaned name joined to the location, as the storage does it."""
-        storage: Any = self.storage
+        storage: Any = self.wrapped_storage
         path: str = storage._normalize_name(name)
         return path
 
@@ -133,7 +133,7 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
     @cached_property
     def saves_itself(self) -> bool:
         """Whether the storage's class has a way of saving of its own, which is always obeyed."""
-        cls = self.storage.__class__
+        cls = self.wrapped_storage.__class__
         packages = ("storages.", "django.")
         return any(is_overridden(cls, name, outside=packages) for name in ("save", "_save"))
 
@@ -171,13 +171,13 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
         slash, and keys with empty or dotted segments.
         """
         try:
-            return not key.endswith("/") and self.key(key[len(self.prefix) :]) == key
+            return not key.endswith("/") and self.object_key(key[len(self.prefix) :]) == key
         except (SuspiciousOperation, ValueError):
             return False
 
     def delete_files(self, names: Sequence[str]) -> None:
         """Delete objects in batches; missing ones are no error."""
-        self.delete_keys([self.key(name) for name in names])
+        self.delete_keys([self.object_key(name) for name in names])
 
     @abc.abstractmethod
     def delete_keys(self, keys: Sequence[str]) -> None:

@@ -76,6 +76,7 @@ class Command(collectstatic.Command):
         disabled = options.pop("disable_collectfasta", False)
         super().set_options(**options)
         self.traceback = options.get("traceback", False)
+        self.sources, self.strategy = [], None
         if disabled or self.symlink or not self._is_enabled():
             return
         self.strategy = self._make_strategy()
@@ -104,7 +105,7 @@ class Command(collectstatic.Command):
             return None
         strategy = strategy_class(self.storage)
         strategy.dry_run = self.dry_run
-        self.storage = strategy.storage
+        self.storage = strategy.wrapped_storage
         return strategy
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
@@ -153,8 +154,8 @@ class Command(collectstatic.Command):
                     transfer(plan, strategy, report, threads=threads, on_sent=self._on_sent)
                     commit(report, strategy, full=self._is_full)
                 self.copied_files += [each.source.prefixed_path for each in plan.uploads]
-            if is_post_processing and hasattr(strategy.storage, "post_process"):
-                for processed in self._post_process(strategy.storage):
+            if is_post_processing and hasattr(strategy.wrapped_storage, "post_process"):
+                for processed in self._post_process(strategy.wrapped_storage):
                     kept |= {name for name in processed[:2] if name}
                     yield processed
             with self._in_words(strategy):
@@ -211,13 +212,13 @@ class Command(collectstatic.Command):
         except CollectfastaError as error:
             raise CommandError(redact(str(error), strategy.secrets)) from None
         except Exception as error:
-            reason = strategy.explain(error)
+            reason = strategy.explain_error(error)
             if reason is None and isinstance(error, strategy.remote_errors):
-                reason = describe(error)
+                reason = describe(error, strategy.secrets)
             if reason is None:
                 raise
             if self._is_full:
-                reason += "\n" + describe(error, full=True)
+                reason += "\n" + describe(error, strategy.secrets, full=True)
             # Without its cause, whose text may hold a signed URL.
             raise CommandError(redact(reason, strategy.secrets)) from None
 
@@ -240,9 +241,9 @@ def _tell(strategy: Strategy[Any], plan: Plan, report: Report, seconds: float, i
     objects = f"{number} object{'' if number == 1 else 's'}"
     # A narrow terminal may break the line here.
     amount = filesizeformat(size).replace("\xa0", " ")
-    requests = strategy.requests
+    requests = strategy.requests_made
     made = "" if requests is None else f", {requests} request{'' if requests == 1 else 's'}"
     return (
         f"{type(strategy).__name__}: {objects} ({amount}) {'to be sent' if is_dry else 'sent'} "
-        f"to {strategy.description}{made}, {seconds:.1f} s."
+        f"to {strategy.target_name}{made}, {seconds:.1f} s."
     )

@@ -1,0 +1,110 @@
+VENV := .venv
+BIN := $(VENV)/bin
+AZURITE := tests/servers/node_modules
+SOURCES := $(wildcard collectfasta tests example benchmarks)
+
+# Newest first, but 3.13 and 3.12 before 3.14, which fewer packages have wheels for. Each candidate
+# is run: pyenv puts a shim of every version in PATH, which fails unless that version is chosen.
+CANDIDATES := $(foreach minor,13 12 14 11 10,python3.$(minor) \
+    $(wildcard $(HOME)/.pyenv/versions/3.$(minor).*/bin/python)) python3
+IS_SUITABLE := import ensurepip, sys; sys.exit(sys.version_info < (3, 10))
+PYTHON ?= $(shell for candidate in $(CANDIDATES); do \
+    if "$$candidate" -c "$(IS_SUITABLE)" 2>/dev/null; then echo "$$candidate"; break; fi; done)
+
+UV ?= uv
+COMPILE := $(UV) pip compile --quiet --universal --upgrade --python-version 3.10 \
+    --no-python-downloads --annotation-style line --custom-compile-command "make requirements"
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: $(VENV)/.ready ## make the virtual environment (PYTHON=... to choose the interpreter)
+
+$(VENV)/.ready: test-requirements.txt lint-requirements.txt
+	@python="$(PYTHON)"; "$${python:-false}" -c "$(IS_SUITABLE)" || { \
+	    echo "$${python:-Nothing found} is no Python 3.10 or newer with ensurepip (which Debian" \
+	        "has in python3-venv). Install one, or name one: make PYTHON=/path/to/python" >&2; \
+	    exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV)
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet \
+	    --requirement test-requirements.txt --requirement lint-requirements.txt
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet \
+	    --no-build-isolation --no-deps --editable .
+	touch $@
+
+# A server that the environment names needs no installation.
+.PHONY: servers
+servers: $(VENV)/.ready ## install the servers of the tests
+servers: $(if $(COLLECTFASTA_TEST_AZURE_CONNECTION_STRING),,$(AZURITE)/.ready)
+
+$(AZURITE)/.ready: tests/servers/package-lock.json
+	@npm --version >/dev/null || { \
+	    echo "Azurite, the Azure server of the tests, needs Node.js with npm: install it, or name" \
+	        "a server that runs in COLLECTFASTA_TEST_AZURE_CONNECTION_STRING." >&2; exit 1; }
+	cd tests/servers && npm ci
+	touch $@
+
+.PHONY: lint
+lint: $(VENV)/.ready ## run the linters and the type check
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+
+.PHONY: format
+format: $(VENV)/.ready ## format the sources and mend what ruff can
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: test
+test: servers lint ## run everything: lint, types, unit and functional tests
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+.PHONY: test-django
+test-django: $(VENV)/.ready ## run Django's own tests of staticfiles with Collectfasta installed
+	$(BIN)/python tests/django/run.py
+
+# The account is made up by docker-compose.yml; its key is "collectfasta" in base64.
+.PHONY: test-docker
+test-docker: ## run "make test" against the servers of docker-compose.yml
+	@trap 'docker compose down --volumes' EXIT; trap 'exit 130' INT TERM; set -ex; \
+	docker compose up --detach --wait; \
+	COLLECTFASTA_TEST_S3_ENDPOINT=http://127.0.0.1:4566 \
+	COLLECTFASTA_TEST_GCS_ENDPOINT=http://127.0.0.1:4443 \
+	COLLECTFASTA_TEST_AZURE_CONNECTION_STRING="DefaultEndpointsProtocol=http;AccountName=tests;AccountKey=Y29sbGVjdGZhc3Rh;BlobEndpoint=http://127.0.0.1:10000/tests" \
+	$(MAKE) test
+
+.PHONY: demo
+demo: $(VENV)/.demo-ready ## deploy a real project with Django's command and with Collectfasta
+	$(BIN)/python -m example.demo
+
+# Held to the pins of the tests, so that the demo can't change what the tests run with.
+$(VENV)/.demo-ready: $(VENV)/.ready example/requirements.txt
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet \
+	    --constraint test-requirements.txt --requirement example/requirements.txt
+	touch $@
+
+.PHONY: requirements
+requirements: ## pin the newest of what the tests and linters need (needs uv)
+	$(COMPILE) --all-extras --group test --output-file test-requirements.txt pyproject.toml
+	$(COMPILE) --constraint test-requirements.txt --group lint --output-file lint-requirements.txt
+
+# In an environment of its own: the tests need nothing of this, and it is a lot.
+.PHONY: dist
+dist: $(VENV)-dist/.ready ## build and check the wheel and the source distribution
+	rm -rf dist
+	$(VENV)-dist/bin/python -m build
+	$(VENV)-dist/bin/twine check --strict dist/*
+
+$(VENV)-dist/.ready: $(VENV)/.ready
+	$(BIN)/python -m venv --clear $(VENV)-dist
+	$(VENV)-dist/bin/python -m pip --disable-pip-version-check install --quiet \
+	    build==1.6.1 twine==7.0.0
+	touch $@
+
+.PHONY: clean
+clean: ## remove all that the other words make
+	rm -rf $(VENV) $(VENV)-django $(VENV)-dist $(AZURITE) dist .coverage .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""A Django project that has nothing but static files."""

@@ -1,0 +1,283 @@
+"""Measure first deploys to S3 with different numbers of threads.
+
+Run it from the top of the checkout: ``python -m benchmarks.threads``; ``--help`` tells the options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.fast_s3 import BucketState, FastS3Server, serve
+from benchmarks.measured_process import ProcessError, Usage, measure
+from benchmarks.static_tree import write_tree
+from tests.servers.process import HOST, ServerError
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+_MANAGE = Path(__file__).resolve().parent / "project" / "manage.py"
+_LOCATION = "static/"
+
+# Settings of the user's own shell that would make it another deploy.
+_FOREIGN_PREFIXES = ("AWS_", "BENCHMARK_", "COLLECTFASTA_", "DJANGO_", "PYTHON")
+_THREADS = [0, 4, 8, 16, 20, 32, 64]
+_THREADS_HELP = f"numbers of threads to compare ({' '.join(map(str, _THREADS))})"
+_LATENCY_HELP = "milliseconds by which the server holds back each answer (20)"
+_PACKAGES = ("Django", "django-storages", "boto3", "botocore")
+
+
+class BenchmarkError(Exception):
+    """A bucket is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is deployed, over what distance, by how many threads.
+
+    Attributes:
+        latency: Milliseconds by which the server holds back each answer.
+        files: How many files there are.
+        threads: ``COLLECTFASTA_THREADS``; None sends nothing: a dry run, which does all the rest.
+    """
+
+    latency: float
+    files: int
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """What one deploy took.
+
+    Attributes:
+        scenario: What it was.
+        usage: What the client's process took.
+        requests: How many requests of each kind arrived at the server.
+        server_cpu_seconds: What the server worked for it.
+    """
+
+    scenario: Scenario
+    usage: Usage
+    requests: Mapping[str, int]
+    server_cpu_seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures in one level."""
+        return {
+            **asdict(self.scenario),
+            **self.usage._asdict(),
+            "requests": dict(self.requests),
+            "server_cpu_seconds": self.server_cpu_seconds,
+        }
+
+
+class Benchmark:
+    """Deploys one tree, each time to a bucket that is empty.
+
+    Args:
+        root: An empty directory, for the tree.
+        files: How many files the tree has.
+    """
+
+    def __init__(self, root: Path, files: int) -> None:
+        self._root = root
+        self._files = files
+        self._checksums = write_tree(root, files)
+
+    def deploys(
+        self, latency: float, numbers: Sequence[int | None], repeats: int
+    ) -> Iterator[Deploy]:
+        """Deploy with each number of threads in turn, as often as asked.
+
+        Raises:
+            BenchmarkError: A bucket does not hold the tree, byte for byte.
+            ProcessError: A deploy failed.
+            ServerError: The server does not start.
+        """
+        with serve(latency / 1000) as server:
+            # The first deploy compiles the checkout's modules and fills the page cache.
+            self._deploy(server, Scenario(latency, self._files, 0))
+            for repeat in range(repeats):
+                # There and back, so that a machine that slows down favours none.
+                for number in numbers if repeat % 2 == 0 else reversed(numbers):
+                    _tell(f"{latency:g} ms, round {repeat + 1}: {_label(number)} ...")
+                    yield self._deploy(server, Scenario(latency, self._files, number))
+
+    def _deploy(self, server: FastS3Server, scenario: Scenario) -> Deploy:
+        bucket = "deploy"
+        server.forget(bucket)
+        before = server.look_at(bucket)
+        command = [sys.executable, str(_MANAGE), "collectstatic", "--noinput"]
+        if scenario.threads is None:
+            command.append("--dry-run")
+        environment = {
+            **_clean_environment(),
+            "BENCHMARK_BUCKET": bucket,
+            "BENCHMARK_S3_ENDPOINT": server.endpoint,
+            "BENCHMARK_THREADS": str(scenario.threads or 0),
+            "BENCHMARK_TREE": str(self._root),
+        }
+        usage = measure(command, environment)
+        after = server.look_at(bucket)
+        self._check(scenario, after)
+        worked = after.server_cpu_seconds - before.server_cpu_seconds
+        return Deploy(scenario, usage, after.requests, worked)
+
+    def _check(self, scenario: Scenario, state: BucketState) -> None:
+        expected = {_LOCATION + name: checksum for name, checksum in self._checksums.items()}
+        if scenario.threads is None:
+            expected = {}
+        if state.objects != expected:
+            wrong = {key for key, _ in state.objects.items() ^ expected.items()}
+            raise BenchmarkError(
+                f"{len(wrong)} objects are missing, wrong or too many after {scenario}, "
+                f"such as {min(wrong)!r}."
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark and return its exit status."""
+    options = _parse(arguments)
+    facts = _facts()
+    numbers: list[int | None] = [None, *options.threads]
+    deploys: list[Deploy] = []
+    print(_headline(facts), flush=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
+            benchmark = Benchmark(Path(directory), options.files)
+            for latency in options.latency:
+                measured = list(benchmark.deploys(latency, numbers, options.repeats))
+                deploys += measured
+                print(f"\n{_title(measured)}\n\n{_table(measured, numbers)}", flush=True)
+    except (BenchmarkError, ProcessError, ServerError) as error:
+        _tell(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _tell("Interrupted.")
+        return 130
+    if options.json:
+        record = {**facts, "deploys": [each.as_json() for each in deploys]}
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
+    add, least_0, least_1 = parser.add_argument, _at_least(0), _at_least(1)
+    add("--files", type=least_1, default=300, metavar="N", help="files to deploy (300)")
+    add("--latency", type=float, nargs="+", default=[20.0], metavar="MS", help=_LATENCY_HELP)
+    add("--threads", type=least_0, nargs="+", default=_THREADS, metavar="N", help=_THREADS_HELP)
+    add("--repeats", type=least_1, default=5, metavar="N", help="deploys with each (5)")
+    add("--json", type=Path, metavar="FILE", help="write the figures of each deploy to this file")
+    return parser.parse_args(arguments)
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    return number
+
+
+def _clean_environment() -> dict[str, str]:
+    own = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN_PREFIXES)}
+    return {
+        **own,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        # No proxy for the loopback interface.
+        "NO_PROXY": HOST,
+        "no_proxy": HOST,
+        "PYTHONPATH": str(_CHECKOUT),
+    }
+
+
+def _facts() -> dict[str, Any]:
+    return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "system": platform.platform(),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def _headline(facts: Mapping[str, Any]) -> str:
+    packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
+    return (
+        f"{facts['started']}, Python {facts['python']}, {packages}.\n"
+        f"{facts['system']}, {facts['cpus']} CPUs, load at the start {facts['load']:.1f}."
+    )
+
+
+def _title(deploys: Sequence[Deploy]) -> str:
+    scenario = deploys[0].scenario
+    return f"**{scenario.files:,} files, {scenario.latency:g} ms per request**"
+
+
+def _table(deploys: Sequence[Deploy], numbers: Sequence[int | None]) -> str:
+    """Return the deploys over one distance as a table in Markdown, aligned."""
+    groups = {number: [d for d in deploys if d.scenario.threads == number] for number in numbers}
+    dry = groups[None]
+    head = ["threads", "wall s", "CPU s", "sent/s", "CPU ms/file", "peak MB", "server CPU s"]
+    rows = [[*head, "requests"]]
+    rows += [_row(_label(number), group, dry) for number, group in groups.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = [f"{'-' * (width - 1)}:" for width in widths]
+    return "\n".join(
+        f"| {' | '.join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))} |"
+        for row in [rows[0], rule, *rows[1:]]
+    )
+
+
+def _row(label: str, group: Sequence[Deploy], dry: Sequence[Deploy]) -> list[str]:
+    seconds = [each.usage.seconds for each in group]
+    cpu_seconds = [each.usage.cpu_seconds for each in group]
+    files = group[0].scenario.files
+    more_seconds = median(seconds) - median(each.usage.seconds for each in dry)
+    more_cpu_seconds = median(cpu_seconds) - median(each.usage.cpu_seconds for each in dry)
+    is_dry = group[0].scenario.threads is None
+    return [
+        label,
+        _spread(seconds),
+        _spread(cpu_seconds),
+        "" if is_dry or more_seconds <= 0 else f"{files / more_seconds:.0f}",
+        "" if is_dry else f"{more_cpu_seconds * 1000 / files:.1f}",
+        f"{median(each.usage.peak_bytes for each in group) / 1e6:.0f}",
+        f"{median(each.server_cpu_seconds for each in group):.2f}",
+        " or ".join(dict.fromkeys(_requests(each) for each in group)),
+    ]
+
+
+def _requests(deploy: Deploy) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(deploy.requests.items()))
+
+
+def _label(threads: int | None) -> str:
+    return "dry run" if threads is None else str(threads)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The example project's own app: one page, and the settings."""

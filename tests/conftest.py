@@ -1,0 +1,240 @@
+"""Fixtures: servers, buckets to deploy to, a tree of static files, and the command.
+
+A server starts when the first test asks for it: a run of unit tests starts none.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.cache import caches
+from django.core.management import call_command
+from django.test import override_settings
+
+from tests.servers.clouds import Cloud, RecordedCloud
+from tests.servers.clouds.filesystem import FileSystemCloud
+
+if TYPE_CHECKING:
+    from tests.servers.azurite import AzureServer
+    from tests.servers.clouds.azure import AzureCloud
+    from tests.servers.clouds.google import GoogleCloud
+    from tests.servers.clouds.s3 import S3Cloud
+    from tests.servers.gcs import GoogleServer
+    from tests.servers.moto import S3Server
+
+
+class StaticTree:
+    """A directory of source files, to be an entry of ``STATICFILES_DIRS``."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir()
+        self.root = root
+
+    def path(self, name: str) -> Path:
+        """Return where a file is, or would be."""
+        return self.root / name
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a file, and the directories above it."""
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def delete(self, name: str) -> None:
+        """Remove a file."""
+        self.path(name).unlink()
+
+    def names(self) -> list[str]:
+        """Return the names of all files, sorted."""
+        paths = (path for path in self.root.rglob("*") if path.is_file())
+        return sorted(path.relative_to(self.root).as_posix() for path in paths)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of the command returned and printed."""
+
+    returned: str | None
+    stdout: str
+    stderr: str
+
+
+class CollectStatic:
+    """The command in this process, deploying a tree to a cloud.
+
+    The settings of a run stay until the next run or the end of the test, so that a test can look at
+    the storage that the run left behind.
+
+    Attributes:
+        last: The last run, also if it ended with an exception.
+    """
+
+    def __init__(self, tree: StaticTree, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.last: Run | None = None
+        self._tree = tree
+        self._monkeypatch = monkeypatch
+        self._settings = ExitStack()
+
+    def __call__(
+        self,
+        cloud: Cloud,
+        *,
+        threads: int | None = None,
+        strategy: str | type | None = None,
+        backend: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        verbosity: int = 1,
+        **command_options: Any,
+    ) -> Run:
+        """Run ``collectstatic``; exceptions pass through.
+
+        Args:
+            cloud: Where to deploy to.
+            threads: ``COLLECTFASTA_THREADS``; unset if None.
+            strategy: ``COLLECTFASTA_STRATEGY``; unset if None.
+            backend: Another storage class than the cloud's plain one.
+            options: More options for the storage.
+            settings: More settings; they win.
+            verbosity: The command's.
+            command_options: The command's, in addition to ``interactive=False``.
+        """
+        for name, value in cloud.environment.items():
+            self._monkeypatch.setenv(name, value)
+        self._override(
+            {
+                "STORAGES": cloud.storages(backend, **(options or {})),
+                "STATICFILES_DIRS": [str(self._tree.root)],
+                **_set({"COLLECTFASTA_THREADS": threads, "COLLECTFASTA_STRATEGY": strategy}),
+                **(settings or {}),
+            }
+        )
+        return self._run(verbosity=verbosity, **{"interactive": False, **command_options})
+
+    def close(self) -> None:
+        """Take back the settings of the last run."""
+        self._settings.close()
+
+    def _override(self, settings: Mapping[str, Any]) -> None:
+        self.close()
+        self._settings.enter_context(override_settings(**settings))
+
+    def _run(self, **options: Any) -> Run:
+        stdout, stderr = io.StringIO(), io.StringIO()
+        returned = None
+        try:
+            returned = call_command("collectstatic", stdout=stdout, stderr=stderr, **options)
+        finally:
+            self.last = Run(returned, stdout.getvalue(), stderr.getvalue())
+        return self.last
+
+
+def _set(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+@pytest.fixture(autouse=True)
+def _empty_caches() -> None:
+    for alias in django_settings.CACHES:
+        caches[alias].clear()
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3Server]:
+    """An S3 server."""
+    from tests.servers import moto
+
+    with moto.serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_emulator() -> Iterator[GoogleServer]:
+    """A server of the Google Cloud Storage API."""
+    from tests.servers import gcs
+
+    with gcs.serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[AzureServer]:
+    """An Azure Blob server."""
+    from tests.servers import azurite
+
+    with azurite.serve() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(moto: S3Server) -> Iterator[S3Cloud]:
+    """An empty S3 bucket."""
+    from tests.servers.clouds.s3 import S3Cloud
+
+    with S3Cloud(moto) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def gcs(gcs_emulator: GoogleServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleCloud]:
+    """An empty Google Cloud Storage bucket."""
+    from tests.servers.clouds.google import GoogleCloud
+
+    with GoogleCloud(gcs_emulator) as cloud:
+        for name, value in cloud.environment.items():
+            monkeypatch.setenv(name, value)
+        yield cloud
+
+
+@pytest.fixture
+def azure(azurite: AzureServer) -> Iterator[AzureCloud]:
+    """An empty Azure Blob container."""
+    from tests.servers.clouds.azure import AzureCloud
+
+    with AzureCloud(azurite) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def filesystem(tmp_path: Path) -> Iterator[FileSystemCloud]:
+    """An empty directory to deploy to."""
+    with FileSystemCloud(tmp_path / "deployed") as cloud:
+        yield cloud
+
+
+@pytest.fixture(params=["s3", "gcs", "azure", "filesystem"])
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    """Each of the four in turn."""
+    fixture: Cloud = request.getfixturevalue(request.param)
+    return fixture
+
+
+@pytest.fixture(params=["s3", "gcs", "azure"])
+def recorded_cloud(request: pytest.FixtureRequest) -> RecordedCloud:
+    """Each of those behind a recorder in turn."""
+    fixture: RecordedCloud = request.getfixturevalue(request.param)
+    return fixture
+
+
+@pytest.fixture
+def static_tree(tmp_path: Path) -> StaticTree:
+    """An empty tree of source files."""
+    return StaticTree(tmp_path / "source")
+
+
+@pytest.fixture
+def collectstatic(
+    static_tree: StaticTree, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[CollectStatic]:
+    """The command; it deploys `static_tree`."""
+    command = CollectStatic(static_tree, monkeypatch)
+    yield command
+    command.close()

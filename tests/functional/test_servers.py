@@ -1,0 +1,400 @@
+"""The servers, the recorder and the clouds themselves: what the other tests rely on."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import socket
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.staticfiles.storage import StaticFilesStorage
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import Storage, storages
+from django.test import override_settings
+
+from tests.conftest import CollectStatic, StaticTree
+from tests.servers.clouds import Cloud, RecordedCloud
+from tests.servers.clouds.google import GoogleCloud
+from tests.servers.clouds.s3 import S3Cloud
+from tests.servers.moto import S3Server
+from tests.servers.process import ServerError, running
+from tests.servers.recorder import Recorder, Request
+
+MEGABYTE = 1024 * 1024
+# What a body of 30 MB is sent as.
+LARGE = {
+    "S3Cloud": {"MULTIPART"},
+    "GoogleCloud": {"UPLOAD"},
+    "AzureCloud": {"PUT"},
+    "FileSystemCloud": set(),
+}
+# One small object saved by the plain storage, as the storage sends it.
+SAVED = {
+    "S3Cloud": {"HEAD": 1, "PUT": 1},
+    "GoogleCloud": {"GET": 2, "UPLOAD": 1},
+    "AzureCloud": {"HEAD": 1, "PUT": 1},
+    "FileSystemCloud": {},
+}
+
+
+@pytest.fixture
+def storage(cloud: Cloud) -> Iterator[Storage]:
+    """The plain storage of each cloud."""
+    with override_settings(STORAGES=cloud.storages()):
+        yield storages["staticfiles"]
+
+
+def save(storage: Storage, name: str, body: bytes) -> None:
+    """Save as ``collectstatic`` does: look first, then write."""
+    if not storage.exists(name):
+        storage._save(name, ContentFile(body, name))  # type: ignore[attr-defined]
+
+
+class TestCloud:
+    def test_stores_and_lists_what_the_plain_storage_saves(
+        self, cloud: Cloud, storage: Storage
+    ) -> None:
+        save(storage, "css/a b.css", b"body")
+
+        stored = cloud.objects()
+        assert {key: each.body for key, each in stored.items()} == {"css/a b.css": b"body"}
+        if isinstance(cloud, RecordedCloud):
+            assert stored["css/a b.css"].headers["content-type"] == "text/css"
+        assert cloud.counts() == SAVED[type(cloud).__name__]
+
+    def test_its_own_look_is_not_counted(self, cloud: Cloud) -> None:
+        cloud.put("a", b"1")
+        cloud.get("a")
+        cloud.exists("a")
+        cloud.version("a")
+        cloud.delete("a")
+
+        assert cloud.objects() == {}
+        assert cloud.requests == []
+
+    def test_shows_bodies_and_headers_as_stored(self, cloud: Cloud) -> None:
+        body = gzip.compress(b"text" * 100)
+        cloud.put(
+            "a",
+            body,
+            content_type="text/css",
+            content_encoding="gzip",
+            content_language="en",
+            content_disposition="inline",
+            cache_control="max-age=1",
+            metadata={"Owner": "me"},
+        )
+
+        stored = cloud.get("a")
+        assert stored.body == body
+        if isinstance(cloud, RecordedCloud):
+            headers = {k: v for k, v in stored.headers.items() if "storage-class" not in k}
+            assert sorted(headers.values()) == [
+                "en",
+                "gzip",
+                "inline",
+                "max-age=1",
+                "me",
+                "text/css",
+            ]
+
+    def test_version_tells_another_content(self, cloud: Cloud) -> None:
+        cloud.put("a", b"1")
+        first = cloud.version("a")
+        assert cloud.version("a") == first
+
+        cloud.put("a", b"2")
+        assert cloud.version("a") != first
+
+    def test_any_name_and_any_bytes(self, cloud: Cloud, storage: Storage) -> None:
+        bodies = {
+            "a b+c%2F~#?.css": b"\r\n\r",
+            "\u00fc/\u65e5.js": bytes(range(256)) + b"\r\n",
+            "empty.txt": b"",
+        }
+        for name, body in bodies.items():
+            save(storage, name, body)
+
+        assert {key: each.body for key, each in cloud.objects().items()} == bodies
+
+    def test_large_body(self, cloud: Cloud, storage: Storage, tmp_path: Path) -> None:
+        path = tmp_path / "large.bin"
+        path.write_bytes(bytes(30 * MEGABYTE))
+        with path.open("rb") as file:
+            storage._save("large.bin", File(file))  # type: ignore[attr-defined]
+
+        assert cloud.get("large.bin").body == path.read_bytes()
+        assert LARGE[type(cloud).__name__] <= cloud.counts().keys()
+        if isinstance(cloud, RecordedCloud):
+            assert sum(request.body_size for request in cloud.requests) >= 30 * MEGABYTE
+
+    def test_empty_removes_all(self, cloud: Cloud, storage: Storage) -> None:
+        cloud.put("a", b"1")
+        cloud.put("b/c", b"2")
+        cloud.empty()
+
+        assert cloud.objects() == {}
+        assert not storage.exists("a")
+
+
+class TestGoogleCloud:
+    def test_many_uploads_at_once(self, gcs: GoogleCloud) -> None:
+        names = [f"many/{number}.txt" for number in range(200)]
+        with override_settings(STORAGES=gcs.storages()):
+            storage = storages["staticfiles"]
+            with ThreadPoolExecutor(64) as executor:
+                list(executor.map(lambda name: save(storage, name, b"body"), names))
+
+        assert gcs.keys() == sorted(names)
+
+
+class TestS3Cloud:
+    def test_two_buckets_are_apart(self, s3: S3Cloud, moto: S3Server) -> None:
+        with S3Cloud(moto) as other, override_settings(STORAGES=other.storages()):
+            save(storages["staticfiles"], "a", b"1")
+
+            assert (other.keys(), s3.keys()) == (["a"], [])
+            assert (len(other.requests), len(s3.requests)) == (2, 0)
+
+    @pytest.mark.parametrize(
+        ("method", "target", "kind"),
+        [
+            ("GET", "/bucket?list-type=2&prefix=a", "LIST"),
+            ("GET", "/bucket", "LIST"),
+            ("GET", "/bucket/key", "GET"),
+            ("POST", "/bucket?delete", "DELETE_BATCH"),
+            ("POST", "/bucket/key?uploads", "MULTIPART"),
+            ("PUT", "/bucket/key?uploadId=1&partNumber=1", "MULTIPART"),
+            ("PUT", "/bucket/key", "PUT"),
+        ],
+    )
+    def test_kind(self, s3: S3Cloud, method: str, target: str, kind: str) -> None:
+        path, _, query = target.partition("?")
+        assert s3.kind(Request(method, path, query, {}, 0)) == kind
+
+
+class FullStorage(StaticFilesStorage):
+    """A file system without space."""
+
+    def _save(self, name: str, content: File[bytes]) -> str:
+        raise OSError("disk full")
+
+
+class TestCollectStatic:
+    def test_deploys_the_tree_with_fresh_settings_each_time(
+        self, cloud: Cloud, collectstatic: CollectStatic, static_tree: StaticTree
+    ) -> None:
+        static_tree.write("css/a.css", b"a")
+        static_tree.write("b.txt", b"b")
+        run = collectstatic(cloud, settings={"COLLECTFASTA_ENABLED": False})
+        assert "2 static files copied" in run.stdout
+
+        cloud.empty()
+        static_tree.delete("b.txt")
+        options = {"location": "static"} if isinstance(cloud, RecordedCloud) else {}
+        run = collectstatic(cloud, options=options, settings={"COLLECTFASTA_ENABLED": False})
+
+        prefix = "static/" if options else ""
+        assert "1 static file copied" in run.stdout
+        assert cloud.keys() == [f"{prefix}{name}" for name in static_tree.names()]
+
+    def test_output_is_there_after_an_exception(
+        self, filesystem: Cloud, collectstatic: CollectStatic, static_tree: StaticTree
+    ) -> None:
+        static_tree.write("a.txt", b"a")
+        with pytest.raises(OSError, match="disk full"):
+            collectstatic(
+                filesystem,
+                backend=f"{__name__}.FullStorage",
+                verbosity=2,
+                settings={"COLLECTFASTA_ENABLED": False},
+            )
+
+        assert collectstatic.last is not None
+        assert collectstatic.last.returned is None
+        assert "Copying" in collectstatic.last.stdout
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """Answer with the request line, the headers and the body as they came in."""
+
+    protocol_version = "HTTP/1.1"
+    raw_requestline: bytes
+
+    def do_POST(self) -> None:
+        body = self.raw_requestline + bytes(self.headers) + self._body()
+        self.send_response(200)
+        if self.path == "/chunked":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        else:
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+
+    def do_DELETE(self) -> None:
+        self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def _body(self) -> bytes:
+        if "Transfer-Encoding" not in self.headers:
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        lines = [self.rfile.readline()]
+        while lines[-1] != b"\r\n":
+            lines.append(self.rfile.readline())
+        return b"".join(lines)
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """A recorder in front of `_Echo`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    with Recorder(f"http://127.0.0.1:{server.server_port}") as recorder:
+        yield recorder
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def exchange(recorder: Recorder, message: bytes) -> bytes:
+    """Send bytes and return all that comes back."""
+    host, port = recorder.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(message)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.fixture
+def connection(recorder: Recorder) -> Iterator[http.client.HTTPConnection]:
+    """A connection to the recorder."""
+    connection = http.client.HTTPConnection(urlsplit(recorder.url).netloc, timeout=10)
+    yield connection
+    connection.close()
+
+
+class TestRecorder:
+    def test_target_and_headers_pass_unchanged(self, recorder: Recorder) -> None:
+        head = (
+            b"POST //a%2Fb/%7e+~'(x)?q=%20&list HTTP/1.1\r\n"
+            b"Host: some.bucket:1\r\nX-Odd-CASE: a, b\r\nContent-Length: 4\r\n"
+        )
+        answer = exchange(recorder, head + b"\r\nbody")
+
+        assert head.replace(b"\r\n", b"\n") in answer.replace(b"\r\n", b"\n")
+        assert answer.endswith(b"body")
+        (request,) = recorder.requests
+        assert (request.method, request.path) == ("POST", "//a%2Fb/%7e+~'(x)")
+        assert (request.query, request.status) == ("q=%20&list", 200)
+        assert request.headers["x-odd-case"] == "a, b"
+
+    def test_chunked_body_passes_with_its_framing(self, recorder: Recorder) -> None:
+        chunks = b"3;chunk-signature=ab\r\nabc\r\n2\r\nde\r\n0\r\nx-amz-checksum: 1\r\n\r\n"
+        answer = exchange(
+            recorder, b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+        )
+
+        assert answer.endswith(chunks)
+        assert [request.body_size for request in recorder.requests] == [5]
+
+    def test_requests_on_one_connection_stay_apart(
+        self, recorder: Recorder, connection: http.client.HTTPConnection
+    ) -> None:
+        recorder.fail(lambda request: request.path == "/fail", 503, b"busy", times=1)
+        for path, status in (("/", 200), ("/chunked", 200), ("/fail", 503), ("/fail", 200)):
+            connection.request("POST", path, b"body")
+            response = connection.getresponse()
+            assert response.status == status
+            assert response.read().endswith(b"busy" if status == 503 else b"body")
+        connection.request("HEAD", "/")
+        response = connection.getresponse()
+        assert (response.headers["Content-Length"], response.read()) == ("1000", b"")
+
+        seen = [(request.method, request.status) for request in recorder.requests]
+        assert seen == [("POST", 200)] * 2 + [("POST", 503), ("POST", 200), ("HEAD", 200)]
+
+    def test_expect_100_continue(self, connection: http.client.HTTPConnection) -> None:
+        connection.request("POST", "/", b"body", {"Expect": "100-continue"})
+        answer = connection.getresponse().read()
+
+        assert answer.endswith(b"body")
+        assert b"Expect" not in answer
+
+    def test_no_answer_is_a_bad_gateway(
+        self, recorder: Recorder, connection: http.client.HTTPConnection
+    ) -> None:
+        connection.request("DELETE", "/")
+        assert connection.getresponse().status == 502
+        assert [request.status for request in recorder.requests] == [502]
+
+    def test_client_that_goes_away_leaves_no_whole_request(self, recorder: Recorder) -> None:
+        answer = exchange(recorder, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody")
+
+        assert answer == b""
+        assert [request.status for request in recorder.requests] == [0]
+
+    def test_before_runs_ahead_of_the_request(self, s3: RecordedCloud) -> None:
+        seen = []
+        s3.recorder.before(
+            lambda request: request.method == "PUT", lambda _: seen.extend(s3.keys())
+        )
+        s3.put("earlier", b"1")
+        with override_settings(STORAGES=s3.storages()):
+            save(storages["staticfiles"], "later", b"2")
+
+        assert seen == ["earlier"]
+        assert s3.keys() == ["earlier", "later"]
+
+    def test_fail_reaches_the_storage(self, s3: RecordedCloud) -> None:
+        s3.recorder.fail(lambda request: request.method == "PUT", 403)
+        with override_settings(STORAGES=s3.storages()), pytest.raises(Exception, match="403"):
+            save(storages["staticfiles"], "a", b"1")
+
+        assert s3.keys() == []
+        assert s3.requests[-1].status == 403
+        s3.recorder.reset()
+        assert s3.requests == []
+        with override_settings(STORAGES=s3.storages()):
+            save(storages["staticfiles"], "a", b"1")
+        assert s3.keys() == ["a"]
+
+
+class TestProcess:
+    def test_server_that_ends_is_an_error_with_its_log(self) -> None:
+        command = [sys.executable, "-c", "raise SystemExit('no such option')"]
+        with (
+            pytest.raises(ServerError, match=r"(?s)broken ended with status 1.*no such option"),
+            running("broken", lambda port: command),
+        ):
+            pass
+
+    def test_server_that_is_not_there_is_an_error(self) -> None:
+        with (
+            pytest.raises(ServerError, match="absent can't be run"),
+            running("absent", lambda port: ["/nonexistent/server"]),
+        ):
+            pass
+
+    def test_server_is_gone_afterwards(self) -> None:
+        with running("files", lambda port: [sys.executable, "-m", "http.server", str(port)]) as url:
+            host, port = url.removeprefix("http://").split(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)), 1)

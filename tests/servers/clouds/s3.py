@@ -1,0 +1,149 @@
+"""A bucket on an S3 server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import boto3
+from botocore.config import Config
+from typing_extensions import Unpack
+
+from ..moto import S3Server
+from ..recorder import Recorder, Request
+from .base import Properties, RecordedCloud, StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_PUT_ARGUMENTS = {
+    "content_type": "ContentType",
+    "content_encoding": "ContentEncoding",
+    "content_disposition": "ContentDisposition",
+    "content_language": "ContentLanguage",
+    "cache_control": "CacheControl",
+    "metadata": "Metadata",
+}
+_HEADERS = frozenset(
+    {
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+        "x-amz-storage-class",
+        "x-amz-website-redirect-location",
+    }
+)
+_HEADER_PREFIXES = ("x-amz-meta-", "x-amz-server-side-encryption")
+_MULTIPART = ("uploadId", "uploads")
+
+
+class S3Cloud(RecordedCloud):
+    """A bucket on an S3 server.
+
+    Attributes:
+        client: A boto3 client that goes to the server directly, for what the methods do not show.
+    """
+
+    backend = "storages.backends.s3.S3StaticStorage"
+
+    def __init__(self, server: S3Server) -> None:
+        super().__init__(Recorder(server.endpoint))
+        self._server = server
+        self.client: S3Client = boto3.client(
+            "s3",
+            endpoint_url=server.endpoint,
+            region_name=server.region,
+            aws_access_key_id=server.access_key,
+            aws_secret_access_key=server.secret_key,
+            aws_session_token=server.security_token,
+            config=Config(s3={"addressing_style": "path"}),
+        )
+        self._create()
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        server = self._server
+        options = {
+            "endpoint_url": self.recorder.url,
+            "region_name": server.region,
+            "access_key": server.access_key,
+            "secret_key": server.secret_key,
+            "bucket_name": self.name,
+        }
+        if server.security_token:
+            options["security_token"] = server.security_token
+        return {**options, **more}
+
+    def keys(self) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+
+    def get(self, key: str) -> StoredObject:
+        response = self.client.get_object(Bucket=self.name, Key=key)
+        headers = response["ResponseMetadata"]["HTTPHeaders"]
+        return StoredObject(response["Body"].read(), _visible(headers))
+
+    def put(self, key: str, body: bytes, **properties: Unpack[Properties]) -> None:
+        arguments: dict[str, Any] = {
+            _PUT_ARGUMENTS[name]: value for name, value in properties.items()
+        }
+        self.client.put_object(Bucket=self.name, Key=key, Body=body, **arguments)
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.name, Key=key)
+
+    def version(self, key: str) -> str:
+        return self.client.head_object(Bucket=self.name, Key=key)["ETag"]
+
+    def remove(self) -> None:
+        self.empty()
+        self._abort_uploads()
+        self.client.delete_bucket(Bucket=self.name)
+        self.client.close()
+
+    def kind(self, request: Request) -> str:
+        """Name the operation.
+
+        Returns:
+            "PUT", "HEAD", "GET", "DELETE" or "POST" of one object, "LIST", "DELETE_BATCH", or
+            "MULTIPART" for any request of a multipart upload.
+        """
+        parameters = parse_qs(request.query, keep_blank_values=True)
+        key = request.path.strip("/").partition("/")[2]
+        if any(name in parameters for name in _MULTIPART):
+            return "MULTIPART"
+        if request.method == "POST" and "delete" in parameters:
+            return "DELETE_BATCH"
+        if request.method == "GET" and ("list-type" in parameters or not key):
+            return "LIST"
+        return request.method
+
+    def _abort_uploads(self) -> None:
+        uploads = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", ())
+        for upload in uploads:
+            self.client.abort_multipart_upload(
+                Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"]
+            )
+
+    def _create(self) -> None:
+        # S3 refuses its own default region as a constraint.
+        if self._server.region == "us-east-1":
+            self.client.create_bucket(Bucket=self.name)
+        else:
+            self.client.create_bucket(
+                Bucket=self.name,
+                CreateBucketConfiguration={
+                    "LocationConstraint": self._server.region  # type: ignore[typeddict-item]
+                },
+            )
+
+
+def _visible(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in headers.items()
+        if name in _HEADERS or name.startswith(_HEADER_PREFIXES)
+    }

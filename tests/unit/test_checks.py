@@ -1,0 +1,164 @@
+"""The system checks, run as ``manage.py check`` runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.core.files.storage import FileSystemStorage, Storage
+from django.test import override_settings
+
+from collectfasta.checks import ALL_CHECKS, all_other_apps
+from collectfasta.strategies import Strategy
+
+S3 = "storages.backends.s3.S3Storage"
+FILESYSTEM = "django.contrib.staticfiles.storage.StaticFilesStorage"
+S3_STRATEGY = "collectfasta.strategies.boto3.Boto3Strategy"
+FILESYSTEM_STRATEGY = "collectfasta.strategies.filesystem.FileSystemStrategy"
+TOO_LATE = ["django.contrib.staticfiles", "collectfasta"]
+
+# One that each check finds.
+WRONG_SETTINGS: dict[str, dict[str, Any]] = {
+    "collectfasta.E001": {"INSTALLED_APPS": TOO_LATE},
+    "collectfasta.E002": {"COLLECTFASTA_THREADS": "8"},
+    "collectfasta.E003": {"COLLECTFASTA_CACHE": "missing"},
+    "collectfasta.E004": {"COLLECTFASTA_STRATEGY": "missing.Strategy"},
+    "collectfasta.E005": {"COLLECTFASTA_STRATEGY": S3_STRATEGY},
+}
+
+
+class Unmakeable(FileSystemStorage):
+    """A storage that must not be made."""
+
+    def __init__(self) -> None:
+        raise AssertionError("A check made the storage.")
+
+
+class AnyStorageStrategy(Strategy[Storage]):
+    """A strategy that names no storage class."""
+
+    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
+        return True
+
+
+def found(**settings: Any) -> list[CheckMessage]:
+    """Return what the checks of this app say of some settings."""
+    backend = settings.pop("backend", FILESYSTEM)
+    with override_settings(STORAGES={"staticfiles": {"BACKEND": backend}}, **settings):
+        messages = checks.run_checks(tags=[checks.Tags.staticfiles])
+    return [each for each in messages if (each.id or "").startswith("collectfasta.")]
+
+
+def only(**settings: Any) -> CheckMessage:
+    """Return the one message about some settings."""
+    (message,) = found(**settings)
+    return message
+
+
+def test_a_project_without_any_setting_passes() -> None:
+    assert found() == []
+
+
+@pytest.mark.parametrize(("identifier", "settings"), WRONG_SETTINGS.items())
+def test_each_wrong_setting_is_one_error_with_a_hint(
+    identifier: str, settings: dict[str, Any]
+) -> None:
+    message = only(**settings)
+    assert (message.id, message.level) == (identifier, checks.ERROR)
+    assert message.hint
+
+
+@pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
+def test_nothing_is_checked_where_collectfasta_is_switched_off(settings: dict[str, Any]) -> None:
+    assert found(COLLECTFASTA_ENABLED=False, **settings) == []
+
+
+@pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
+def test_nothing_is_checked_where_only_other_apps_are(settings: dict[str, Any]) -> None:
+    with override_settings(STORAGES={"staticfiles": {"BACKEND": FILESYSTEM}}, **settings):
+        others = all_other_apps()
+        assert others
+        assert [each for check in ALL_CHECKS for each in check(others)] == []
+
+
+@pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
+def test_everything_is_checked_where_the_app_is_among_those_asked_for(
+    settings: dict[str, Any],
+) -> None:
+    with override_settings(STORAGES={"staticfiles": {"BACKEND": FILESYSTEM}}, **settings):
+        asked = [apps.get_app_config("collectfasta")]
+        assert [each for check in ALL_CHECKS for each in check(asked)] != []
+
+
+def test_the_checks_make_no_storage() -> None:
+    assert found(backend=f"{__name__}.Unmakeable") == []
+
+
+def test_the_order_is_right_without_staticfiles() -> None:
+    assert found(INSTALLED_APPS=["collectfasta"]) == []
+
+
+def test_the_checks_of_a_process_pass_where_the_app_is_no_longer_installed() -> None:
+    assert found(INSTALLED_APPS=["django.contrib.staticfiles"]) == []
+
+
+def test_each_wrong_setting_is_an_error_of_its_own() -> None:
+    messages = found(COLLECTFASTA_THREADS=-1, COLLECTFASTA_CACHE=1)
+    assert [each.id for each in messages] == ["collectfasta.E002", "collectfasta.E002"]
+
+
+def test_a_wrong_switch_is_an_error() -> None:
+    assert "COLLECTFASTA_ENABLED" in only(COLLECTFASTA_ENABLED="no").msg
+
+
+def test_an_unknown_cache_is_named_with_those_that_there_are() -> None:
+    backend = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    message = only(COLLECTFASTA_CACHE="missing", CACHES={"default": backend, "static": backend})
+    assert "'missing'" in message.msg
+    assert "default, static" in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    "strategy", ["missing.Strategy", "nodots", "collectfasta.strategies.boto3.Missing"]
+)
+def test_a_strategy_that_does_not_import_is_named_and_the_right_one_suggested(
+    strategy: str,
+) -> None:
+    message = only(COLLECTFASTA_STRATEGY=strategy, backend=S3)
+    assert message.id == "collectfasta.E004"
+    assert repr(strategy) in message.msg
+    assert S3_STRATEGY in str(message.hint)
+
+
+@pytest.mark.parametrize("strategy", ["collectfasta.checks.check_order", int])
+def test_what_is_no_strategy_is_named(strategy: object) -> None:
+    message = only(COLLECTFASTA_STRATEGY=strategy)
+    assert message.id == "collectfasta.E004"
+    assert repr(strategy) in message.msg
+
+
+def test_a_strategy_for_another_storage_is_named_with_both_storages_and_the_right_strategy() -> (
+    None
+):
+    message = only(COLLECTFASTA_STRATEGY=S3_STRATEGY)
+    assert message.id == "collectfasta.E005"
+    assert S3_STRATEGY in message.msg
+    assert S3 in message.msg
+    assert FILESYSTEM in message.msg
+    assert FILESYSTEM_STRATEGY in str(message.hint)
+
+
+def test_a_strategy_for_a_parent_of_the_storage_fits() -> None:
+    assert found(COLLECTFASTA_STRATEGY=FILESYSTEM_STRATEGY) == []
+
+
+def test_a_strategy_that_names_no_storage_fits_any() -> None:
+    strategy = f"{__name__}.AnyStorageStrategy"
+    assert found(COLLECTFASTA_STRATEGY=strategy, backend=S3) == []
+
+
+def test_a_storage_that_does_not_import_is_left_to_django() -> None:
+    assert found(COLLECTFASTA_STRATEGY=S3_STRATEGY, backend="missing.Storage") == []

@@ -1,0 +1,188 @@
+"""The executor: inline and in threads, the same outcomes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from collectfasta import executor
+from collectfasta.executor import Executor, Outcome
+
+each_number_of_threads = pytest.mark.parametrize("threads", [0, 1, 2, 8])
+WAIT_SECONDS = 30
+
+
+class BrokenFileError(Exception):
+    """What happens to some files."""
+
+
+class FalsyError(Exception):
+    """An error that looks like none."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def double_of_even(number: int) -> int:
+    if number % 2:
+        raise BrokenFileError(number)
+    return 2 * number
+
+
+@each_number_of_threads
+@pytest.mark.parametrize("number", [0, 1, 2, 100])
+def test_every_item_has_exactly_one_outcome(threads: int, number: int) -> None:
+    outcomes = Executor(threads).run(double_of_even, range(number))
+    assert sorted(each.item for each in outcomes) == list(range(number))
+
+
+@each_number_of_threads
+def test_an_outcome_is_the_result_of_its_own_item(threads: int) -> None:
+    outcomes = Executor(threads).run(double_of_even, range(0, 100, 2))
+    assert {each.item: each.result for each in outcomes} == {n: 2 * n for n in range(0, 100, 2)}
+
+
+@each_number_of_threads
+def test_an_error_is_an_outcome_and_the_others_go_on(threads: int) -> None:
+    outcomes = list(Executor(threads).run(double_of_even, range(100)))
+    failed = {each.item: each.error for each in outcomes if each.error is not None}
+    assert sorted(failed) == list(range(1, 100, 2))
+    assert all(isinstance(error, BrokenFileError) for error in failed.values())
+
+
+@each_number_of_threads
+@pytest.mark.parametrize("error", [StopIteration(), FalsyError(), TimeoutError()], ids=repr)
+def test_no_exception_is_lost_or_ends_the_iteration(threads: int, error: Exception) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    outcomes = list(Executor(threads).run(fail, range(3)))
+    assert [each.error for each in outcomes] == [error, error, error]
+
+
+@each_number_of_threads
+def test_equal_items_have_an_outcome_each(threads: int) -> None:
+    outcomes = Executor(threads).run(double_of_even, [4, 4, 4])
+    assert [each.result for each in outcomes] == [8, 8, 8]
+
+
+@each_number_of_threads
+@pytest.mark.parametrize("error_type", [KeyboardInterrupt, SystemExit])
+def test_what_is_no_exception_is_raised_to_the_caller(
+    threads: int, error_type: type[BaseException]
+) -> None:
+    def interrupt(number: int) -> None:
+        if number == 5:
+            raise error_type("stop")
+
+    with pytest.raises(error_type, match="stop"):
+        list(Executor(threads).run(interrupt, range(10)))
+
+
+def test_inline_the_caller_does_the_work() -> None:
+    outcomes = Executor(0).run(lambda _: threading.get_ident(), range(3))
+    assert {each.result for each in outcomes} == {threading.get_ident()}
+
+
+def test_inline_nothing_is_done_before_it_is_asked_for() -> None:
+    done: list[int] = []
+    outcomes = Executor(0).run(done.append, range(3))
+    next(outcomes)
+    assert done == [0]
+    outcomes.close()
+
+
+def test_threads_work_at_the_same_time() -> None:
+    # Each waits for seven others.
+    barrier = threading.Barrier(8)
+    outcomes = Executor(8).run(lambda _: barrier.wait(WAIT_SECONDS), range(8))
+    assert [each.error for each in outcomes] == [None] * 8
+
+
+def test_no_more_threads_work_than_allowed() -> None:
+    lock, at_work, most = threading.Lock(), 0, 0
+
+    def work(_: int) -> None:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        threading.Event().wait(0.001)
+        with lock:
+            at_work -= 1
+
+    list(Executor(2).run(work, range(50)))
+    assert most == 2
+
+
+def test_outcomes_come_in_the_order_in_which_they_are_done() -> None:
+    second_is_done = threading.Event()
+
+    def work(number: int) -> None:
+        if number == 0:
+            assert second_is_done.wait(WAIT_SECONDS)
+
+    outcomes = Executor(2).run(work, range(2))
+    assert next(outcomes) == Outcome(1, None, None)
+    second_is_done.set()
+    assert next(outcomes) == Outcome(0, None, None)
+    outcomes.close()
+
+
+def test_closing_early_cancels_the_rest_inline() -> None:
+    begun: list[int] = []
+    outcomes = Executor(0).run(begun.append, range(100))
+    next(outcomes)
+    outcomes.close()
+    assert begun == [0]
+
+
+class TestClosingEarlyInThreads:
+    @pytest.fixture(autouse=True)
+    def _gate(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let all items but the first wait until the executor has begun to shut down.
+
+        So it is known what was in flight when the iterator was closed.
+        """
+        self.gate = gate = threading.Event()
+        self.begun: Counter[int] = Counter()
+        self.ended: Counter[int] = Counter()
+
+        class Pool(ThreadPoolExecutor):
+            def shutdown(self, *args: Any, **kwargs: Any) -> None:
+                gate.set()
+                super().shutdown(*args, **kwargs)
+
+        monkeypatch.setattr(executor, "ThreadPoolExecutor", Pool)
+
+    def _work(self, number: int) -> None:
+        self.begun[number] += 1
+        if number:
+            assert self.gate.wait(WAIT_SECONDS)
+        self.ended[number] += 1
+
+    def _close_after_one(self) -> None:
+        outcomes = Executor(2).run(self._work, range(100))
+        next(outcomes)
+        outcomes.close()
+
+    def test_what_was_not_begun_is_never_begun(self) -> None:
+        self._close_after_one()
+        # The first, and one in each of the two threads.
+        assert self.begun.total() <= 3
+
+    def test_what_was_begun_ends_before_the_close_does(self) -> None:
+        self._close_after_one()
+        assert self.ended == self.begun
+
+    def test_an_interrupt_of_the_caller_does_the_same(self) -> None:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            outcomes = Executor(2).run(self._work, range(100))
+            for _ in outcomes:
+                outcomes.throw(KeyboardInterrupt)
+        assert self.ended == self.begun
+        assert self.begun.total() <= 3
