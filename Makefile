@@ -87,9 +87,11 @@ $(VENV)/.demo-ready: $(VENV)/.ready example/requirements.txt
 	touch $@
 
 .PHONY: requirements
-requirements: ## pin the newest of what the tests and linters need (needs uv)
+requirements: ## pin the newest of what tests, linters and demo need (needs uv)
 	$(COMPILE) --all-extras --group test --output-file test-requirements.txt pyproject.toml
 	$(COMPILE) --constraint test-requirements.txt --group lint --output-file lint-requirements.txt
+	$(COMPILE) --constraint test-requirements.txt --output-file example/requirements.txt \
+	    example/requirements.in
 
 # In an environment of its own: the tests need nothing of this, and it is a lot.
 .PHONY: dist

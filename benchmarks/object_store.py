@@ -279,7 +279,7 @@ def _content(key: str, stored: StoredObject) -> str:
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    kept = {
+    kept = {"content-type": "binary/octet-stream"} | {
         name: value
         for name, value in headers.items()
         if name in _KEPT_HEADERS or name.startswith("x-amz-meta-")

@@ -32,23 +32,77 @@ class Executor:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Begin no more items. The outcomes of those under way are still yielded."""
+        self._cancelled.set()
 
     def run(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Generator[Outcome[Item, Result], None, None]:
         """Yield an outcome for each item, to the calling thread.
 
-        Whoever closes the iterator early cancels what was not begun and waits for the rest.
+        Whoever closes the generator early cancels the rest and waits for what is under way.
 
         Raises:
             BaseException: What the function raised, if that is no ``Exception``.
         """
         tasks = list(items)
         if self.threads < 1 or len(tasks) < 2:
-            for item in tasks:
-                yield _attempt(function, item)
-            return
-        yield from _run_in_threads(function, tasks, min(self.threads, len(tasks)))
+            return self._run_inline(function, tasks)
+        return self._run_in_threads(function, tasks)
+
+    def _run_inline(
+        self, function: Callable[[Item], Result], tasks: list[Item]
+    ) -> Generator[Outcome[Item, Result], None, None]:
+        for task in tasks:
+            if self._cancelled.is_set():
+                return
+            yield _attempt(function, task)
+
+    def _run_in_threads(
+        self, function: Callable[[Item], Result], tasks: list[Item]
+    ) -> Generator[Outcome[Item, Result], None, None]:
+        threads = min(self.threads, len(tasks))
+        waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None] = queue.SimpleQueue()
+        for task in tasks:
+            waiting.put(task)
+        with ThreadPoolExecutor(threads, thread_name_prefix="collectfasta") as pool:
+            try:
+                for _ in range(threads):
+                    pool.submit(self._work, function, waiting, done)
+                while threads:
+                    outcome = done.get()
+                    if outcome is None:
+                        threads -= 1
+                    elif isinstance(outcome, BaseException):
+                        raise outcome
+                    else:
+                        yield outcome
+            finally:
+                self.cancel()
+
+    def _work(
+        self,
+        function: Callable[[Item], Result],
+        waiting: queue.SimpleQueue[Item],
+        done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None],
+    ) -> None:
+        try:
+            while not self._cancelled.is_set():
+                done.put(_attempt(function, waiting.get_nowait()))
+        except queue.Empty:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again where it is read
+            done.put(error)
+        finally:
+            try:
+                # A strategy may use the database (for its cache): the connection is this thread's.
+                connections.close_all()
+            finally:
+                done.put(None)
 
 
 def _attempt(function: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
@@ -56,37 +110,3 @@ def _attempt(function: Callable[[Item], Result], item: Item) -> Outcome[Item, Re
         return Outcome(item, function(item), None)
     except Exception as error:  # noqa: BLE001 - it is the outcome, and the caller reads it
         return Outcome(item, None, error)
-
-
-def _run_in_threads(
-    function: Callable[[Item], Result], tasks: list[Item], threads: int
-) -> Generator[Outcome[Item, Result], None, None]:
-    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    done: queue.SimpleQueue[Outcome[Item, Result] | BaseException] = queue.SimpleQueue()
-    cancelled = threading.Event()
-    for task in tasks:
-        waiting.put(task)
-
-    def work() -> None:
-        try:
-            while not cancelled.is_set():
-                done.put(_attempt(function, waiting.get_nowait()))
-        except queue.Empty:
-            pass
-        except BaseException as error:  # noqa: BLE001 - raised again where it is read
-            done.put(error)
-        finally:
-            # A strategy may use the database (for its cache): the connection is this thread's.
-            connections.close_all()
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="collectfasta") as pool:
-        try:
-            for _ in range(threads):
-                pool.submit(work)
-            for _ in tasks:
-                outcome = done.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                yield outcome
-        finally:
-            cancelled.set()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.core.files.utils import validate_file_name
 
 from collectfasta.checksums import Pair
@@ -79,6 +79,7 @@ def make_plan(
     *,
     threads: int,
     forced: bool = False,
+    full: bool = False,
 ) -> Plan:
     """Decide for each file.
 
@@ -88,6 +89,7 @@ def make_plan(
         pairs: What is remembered of the remote objects.
         threads: How many files are compared at a time where each takes a request.
         forced: Send everything.
+        full: Name the traceback behind each file that can't be compared.
 
     Raises:
         PlanError: Some files have names that the remote can't have, or can't be read.
@@ -98,7 +100,7 @@ def make_plan(
     if forced:
         return Plan(tuple(Decision(source, Reason.FORCED) for source in sources))
     index = _make_index(sources, strategy)
-    planner = _Planner(strategy, index, pairs)
+    planner = _Planner(strategy, index, pairs, full)
     if index.is_listed and not strategy.is_asked_per_file:
         threads = min(threads, _HASHING_THREADS)
     return Plan(tuple(planner.decide_all(sources, Executor(threads))))
@@ -158,22 +160,24 @@ class _Planner:
     strategy: Strategy[Any]
     index: RemoteIndex
     pairs: Mapping[str, Pair]
+    full: bool
 
     def decide_all(self, sources: Sequence[SourceFile], executor: Executor) -> list[Decision]:
         decisions, failed = {}, {}
-        remote_errors = self.strategy.remote_errors
+        secrets, remote_errors = self.strategy.secrets, self.strategy.remote_errors
         for source, decision, error in executor.run(self._decide, sources):
             if error is None:
                 decisions[source.name] = decision
-            elif isinstance(error, OSError) and not isinstance(error, remote_errors):
-                failed[source.prefixed_path] = describe(error, self.strategy.secrets)
-            else:
+            elif isinstance(error, (*remote_errors, ImproperlyConfigured)):
                 raise error
+            else:
+                failed[source.prefixed_path] = describe(error, secrets, full=self.full)
         if failed:
             raise PlanError(_list_failures("can't be compared", dict(sorted(failed.items()))))
         return [decisions[source.name] for source in sources]
 
     def _decide(self, source: SourceFile) -> Decision:
+        self.strategy.pre_should_copy_hook()
         if self.strategy.is_asked_per_file:
             return self._ask(source)
         remote = self.index.get(source.name)
@@ -188,7 +192,6 @@ class _Planner:
 
     def _ask(self, source: SourceFile) -> Decision:
         arguments = source.path, source.prefixed_path, source.storage
-        self.strategy.pre_should_copy_hook()
         if self.strategy.should_copy_file(*arguments):
             return Decision(source, Reason.CHANGED)
         return Decision(source, Reason.UNMODIFIED)

@@ -88,7 +88,8 @@ def transfer(
         on_sent: Called in this thread for each file that was sent.
     """
     uploads = sorted(plan.uploads, key=lambda each: each.source.size or 0, reverse=True)
-    outcomes = Executor(threads).run(partial(_send, strategy), uploads)
+    executor = Executor(threads)
+    outcomes = executor.run(partial(_send, strategy), uploads)
     with strategy.exact_names(), closing(outcomes):
         for decision, sent, error in outcomes:
             if error is None:
@@ -97,10 +98,10 @@ def transfer(
                 report.sent.append(sent)
                 continue
             report.failures[decision.source.name] = error
-            report.refusal = _common_refusal(strategy, report)
+            report.refusal = report.refusal or _common_refusal(strategy, report)
             if report.refusal:
-                report.left = len(uploads) - len(report.failures)
-                return
+                executor.cancel()
+    report.left = len(uploads) - len(report.sent) - len(report.failures)
 
 
 def _send(strategy: Strategy[Any], decision: Decision) -> Sent:

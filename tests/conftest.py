@@ -150,9 +150,14 @@ def _empty_caches() -> None:
 @pytest.fixture(scope="session")
 def moto() -> Iterator[S3Server]:
     """An S3 server."""
+    import botocore.session
+
     from tests.servers import moto
 
-    with moto.serve() as server:
+    # All sessions of the tests share what they read from botocore's large data files.
+    loader = botocore.session.create_loader()
+    with pytest.MonkeyPatch.context() as monkeypatch, moto.serve() as server:
+        monkeypatch.setattr(botocore.session, "create_loader", lambda *_: loader)
         yield server
 
 

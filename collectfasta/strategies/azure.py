@@ -6,7 +6,7 @@ import copy
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, ClassVar
 
 import requests
@@ -198,14 +198,17 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete blobs, 256 a request."""
         for start in range(0, len(keys), _DELETE_BATCH):
+            batch = keys[start : start + _DELETE_BATCH]
+            timeout = self.wrapped_storage.timeout
             answers = self._container.delete_blobs(
-                *keys[start : start + _DELETE_BATCH],
-                raise_on_any_failure=False,
-                timeout=self.wrapped_storage.timeout,
+                *batch, raise_on_any_failure=False, timeout=timeout
             )
-            for answer in answers:
-                if answer.status_code not in (202, 404):
-                    raise HttpResponseError(response=answer)
+            if all(answer.status_code in (202, 404) for answer in answers):
+                continue
+            # No request of a batch is made again. By themselves they are.
+            for key in batch:
+                with suppress(ResourceNotFoundError):
+                    self._container.delete_blob(key, timeout=timeout)
 
     # What went wrong
 

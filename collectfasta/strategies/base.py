@@ -36,8 +36,6 @@ Task = tuple[str, str, Storage]
 
 logger = logging.getLogger("collectfasta")
 
-_MISS: Any = object()
-
 
 class Strategy(abc.ABC, Generic[S]):
     """Decide which files a storage needs, and put them there.
@@ -202,34 +200,31 @@ def _plain_payload(source: SourceFile) -> Iterator[Payload]:
 
 
 @contextmanager
-def saving_under_exact_names(storage: Any, **attributes: object) -> Iterator[None]:
+def shadowing(storage: Any, **attributes: object) -> Iterator[None]:
+    """Give a storage other attributes for as long as the context lasts."""
+    # Those of a lazy storage are on the one behind it.
+    own = vars(storage.__dict__.get("_wrapped", storage))
+    before = {name: own[name] for name in attributes if name in own}
+    own.update(attributes)
+    try:
+        yield
+    finally:
+        for name in attributes:
+            del own[name]
+        own.update(before)
+
+
+def saving_under_exact_names(storage: Any, **attributes: object) -> AbstractContextManager[None]:
     """Let a storage overwrite for as long as the context lasts.
 
     Args:
         storage: The storage.
-        attributes: More of its attributes to be set and reset.
+        attributes: What else this takes.
     """
-    changes: dict[str, object] = {"get_available_name": _same_name, **attributes}
     if isinstance(storage, FileSystemStorage):
         # Else its _save() asks for another name until the end of time.
-        changes["_allow_overwrite"] = True
-    before = {name: vars_of(storage).get(name, _MISS) for name in changes}
-    for name, value in changes.items():
-        setattr(storage, name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is _MISS:
-                delattr(storage, name)
-            else:
-                setattr(storage, name, value)
-
-
-def vars_of(storage: Any) -> dict[str, Any]:
-    """Return a storage's own attributes; a lazy one's are those of the storage behind it."""
-    attributes: dict[str, Any] = storage.__dict__
-    return vars(attributes["_wrapped"]) if "_wrapped" in attributes else attributes
+        attributes["_allow_overwrite"] = True
+    return shadowing(storage, get_available_name=_same_name, **attributes)
 
 
 def _same_name(name: str, max_length: int | None = None) -> str:
@@ -296,7 +291,8 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
 
     def get_cache_key(self, path: str) -> str:
         """Return the prefix and 32 hexadecimal digits for a path."""
-        digest = hashlib.md5(path.encode(), usedforsecurity=False).hexdigest()
+        name = path.encode(errors="surrogatepass")
+        digest = hashlib.md5(name, usedforsecurity=False).hexdigest()
         return settings.cache_key_prefix + digest
 
     def invalidate_cached_hash(self, path: str) -> None:

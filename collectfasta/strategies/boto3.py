@@ -8,8 +8,14 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, ClassVar
+from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+)
 from django.core.files.storage import FileSystemStorage
 from s3transfer.constants import ALLOWED_DOWNLOAD_ARGS
 from s3transfer.utils import ChunksizeAdjuster
@@ -19,7 +25,7 @@ from storages.utils import ReadBytesWrapper
 from collectfasta.checksums import Checksum, read_chunks
 from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
 from collectfasta.source import Payload, SourceFile
-from collectfasta.strategies.listing import CloudStrategy
+from collectfasta.strategies.listing import CloudStrategy, is_overridden
 from collectfasta.strategies.s3 import Boto3Engine, S3Engine, S3Object
 
 # What is at most this large is read at once; memory is this many bytes for each thread.
@@ -33,7 +39,12 @@ _CREDENTIALS_REFUSED = {
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
 }
-_WRONG_REGION = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
+_WRONG_REGION = {
+    "301",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "PermanentRedirect",
+}
 _ACTIONS = {
     "CompleteMultipartUpload": "s3:PutObject",
     "CreateMultipartUpload": "s3:PutObject",
@@ -168,10 +179,12 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     @staticmethod
     def _local_path(source: SourceFile, payload: Payload) -> str | None:
         """Return the path of a file that is sent as it is: read by parts it takes no memory."""
+        storage = source.storage
         # Others may have paths too where no file is, as Django's InMemoryStorage has.
-        if payload.encoded or not isinstance(source.storage, FileSystemStorage):
-            return None
-        return source.storage.path(source.path)
+        is_plain = isinstance(storage, FileSystemStorage) and not any(
+            is_overridden(type(storage), name, outside=("django.",)) for name in ("open", "_open")
+        )
+        return storage.path(source.path) if is_plain and not payload.encoded else None
 
     def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete objects, 1,000 a request."""
@@ -181,15 +194,35 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why S3 refuses for good, and what to do."""
+        return self._explain_configuration() or self._explain_refusal(error)
+
+    def _explain_configuration(self) -> str | None:
+        """Say what the storage lacks to work at all: its client fails in ways that don't tell."""
+        endpoint = self.wrapped_storage.endpoint_url
+        if not self.wrapped_storage.bucket_name:
+            return (
+                "The storage of the static files names no bucket: set bucket_name in its OPTIONS, "
+                "or AWS_STORAGE_BUCKET_NAME."
+            )
+        if endpoint and not urlsplit(endpoint).netloc:
+            return (
+                f"The endpoint {endpoint!r} is no URL: correct the storage's endpoint_url "
+                "(AWS_S3_ENDPOINT_URL); it begins with https:// or http://."
+            )
+        return None
+
+    def _explain_refusal(self, error: Exception) -> str | None:
         if isinstance(error, NoCredentialsError):
             return (
                 f"There are no credentials for {self.target_name}: set access_key and secret_key "
                 "in the storage's OPTIONS, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a "
                 "profile or role that boto3 finds."
             )
+        if isinstance(error, ParamValidationError):
+            return f"boto3 does not send what the storage asks for: {_in_one_line(error)}"
         if isinstance(error, BotoCoreError):
             where = self.wrapped_storage.endpoint_url or "AWS"
-            return f"S3 can't be used at {where}: {' '.join(str(error).split())}"
+            return f"S3 can't be used at {where}: {_in_one_line(error)}"
         if isinstance(error, ListingDeniedError):
             return self._explain_code("AccessDenied", "ListObjectsV2")
         if isinstance(error, ClientError):
@@ -225,6 +258,10 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         if action == "s3:PutObject" and self.wrapped_storage.default_acl:
             action += " and s3:PutObjectAcl"
         return f"The credentials lack the permission {action} on {resource}/{self.prefix}*."
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def just_before(key: str) -> str:

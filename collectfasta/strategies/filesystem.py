@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import ClassVar
@@ -13,6 +13,7 @@ from django.core.files.storage import FileSystemStorage
 from django.utils.crypto import get_random_string
 
 from collectfasta.checksums import Checksum, md5
+from collectfasta.errors import describe
 from collectfasta.remote import RemoteObject
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import CachingHashStrategy
@@ -40,6 +41,9 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
             found = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except PermissionError:
+            # Something may be there. Whether it can be replaced, the attempt will show.
+            return RemoteObject(name)
         if not stat.S_ISREG(found.st_mode):
             # A link, as --link leaves them: it says nothing about what should be here.
             return RemoteObject(name)
@@ -54,14 +58,20 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         """
         cls = self.wrapped_storage.__class__
         if any(is_overridden(cls, name, outside=("django.",)) for name in ("save", "_save")):
+            path = self.wrapped_storage.path(source.name)
+            if os.path.islink(path):
+                # What is written through a link that --link has made would overwrite the source.
+                os.unlink(path)
             super().upload(source)
         else:
             self._replace(source)
         return self.look_up(source.name)
 
     def _replace(self, source: SourceFile) -> None:
-        folder, name = os.path.split(source.name)
-        temporary = os.path.join(folder, f".{name[:200]}.{get_random_string(8)}.tmp")
+        # Not made from the file's name, which may be as long as a name can be.
+        temporary = os.path.join(
+            os.path.dirname(source.name), f".collectfasta-{get_random_string(16)}.tmp"
+        )
         try:
             with source.open() as content:
                 self.wrapped_storage.save(temporary, content)
@@ -70,11 +80,23 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
             self.wrapped_storage.delete(temporary)
             raise
 
+    def stored_names(self) -> Iterator[str]:
+        """Return the names of all files and links; what links to folders lead to is not ours."""
+        root = self.wrapped_storage.location
+        for folder, _, files in os.walk(root, onerror=_raise_unless_missing):
+            for name in files:
+                yield os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
+
     def delete_files(self, names: Sequence[str]) -> None:
         """Delete files, and links that lead nowhere."""
         for name in names:
             with suppress(FileNotFoundError):
                 os.unlink(self.wrapped_storage.path(name))
+
+    def explain_error(self, error: Exception) -> str | None:
+        """Say in a line what the file system refuses, and for which path."""
+        # Without a path, the same error of several files would look like one cause.
+        return describe(error) if isinstance(error, OSError) and error.filename else None
 
 
 class CachingFileSystemStrategy(FileSystemStrategy, CachingHashStrategy[FileSystemStorage]):
@@ -88,6 +110,11 @@ class CachingFileSystemStrategy(FileSystemStrategy, CachingHashStrategy[FileSyst
     def target_id(self) -> str | None:
         """The directory."""
         return f"file {self.wrapped_storage.location}"
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _checksum(path: str) -> Checksum | None:

@@ -173,8 +173,9 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             try:
                 with self.wrapped_storage.client.batch():
                     bucket.delete_blobs(batch)
-            except NotFound:
-                # One was gone already, and it may hide what became of the others.
+            except GoogleCloudError:
+                # Of one call: it hides what became of the others, and no call is made again. By
+                # themselves they are, and those that were done are no error.
                 bucket.delete_blobs(batch, on_error=lambda _: None)
 
     # What went wrong

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
 from collectfasta.remote import ListingDeniedError, Page
@@ -81,8 +82,10 @@ class Boto3Engine:
         events = self._client.meta.events
         events.register("before-send.s3", self._count_request)
         events.register("after-call.s3.CompleteMultipartUpload", self._keep_etag)
+        # As boto3 does where the storage's configuration forbids threads.
+        executor = None if self._config.use_threads else NonThreadedExecutor
         # Shared by all threads: it limits its own threads and memory once, not per file.
-        self._manager = TransferManager(self._client, self._config)
+        self._manager = TransferManager(self._client, self._config, executor_cls=executor)
 
     @property
     def requests(self) -> int:

@@ -7,6 +7,7 @@ import logging
 import socket
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import parse_qs, unquote
 
 import pytest
 from azure.core.pipeline.transport import HttpTransport
@@ -17,6 +18,7 @@ from django.core.management.base import CommandError
 
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.azure import AzureCloud
+from tests.servers.process import free_port
 from tests.servers.recorder import Match
 
 THREADS = pytest.mark.parametrize("threads", [0, 8])
@@ -31,10 +33,8 @@ def _files(static_tree: StaticTree) -> None:
 @pytest.fixture
 def account(azure: AzureCloud) -> dict[str, str]:
     """The parts of the connection string."""
-    parts: dict[str, str] = parse_connection_string(
-        azure.options()["connection_string"], case_sensitive_keys=True
-    )
-    return parts
+    text: str = azure.options()["connection_string"]
+    return dict(parse_connection_string(text, case_sensitive_keys=True))
 
 
 @pytest.fixture
@@ -73,6 +73,13 @@ def sas(azure: AzureCloud, account: dict[str, str], **permissions: bool) -> str:
 def of_kind(cloud: AzureCloud, *kinds: str) -> Match:
     """Match requests of these kinds."""
     return lambda request: cloud.kind(request) in kinds
+
+
+def batch_answer(*statuses: str) -> bytes:
+    """Return the answer to a batch with a part for each of its requests."""
+    part = "--batch\r\nContent-Type: application/http\r\nContent-ID: {}\r\n\r\n"
+    part += "HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n\r\n"
+    return ("".join(part.format(*each) for each in enumerate(statuses)) + "--batch--").encode()
 
 
 def failure(collectstatic: CollectStatic, cloud: AzureCloud, **run: Any) -> str:
@@ -269,23 +276,27 @@ class TestRefused:
         account: dict[str, str],
         by_host: dict[str, Any],
         threads: int,
-        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         token = sas(azure, account, read=True)
+        monkeypatch.setattr(HttpTransport, "sleep", lambda self, duration: None)
+        # The error of a connection that is refused shows the URL with the token.
+        nobody = f"localhost:{free_port()}"
 
         message = failure(
             collectstatic,
             azure,
             threads=threads,
-            options={**by_host, "sas_token": token},
+            options={**by_host, "sas_token": token, "endpoint_suffix": nobody},
             settings={"COLLECTFASTA_DEBUG": True},
             verbosity=3,
         )
 
         assert collectstatic.last is not None
-        shown = message + collectstatic.last.stdout + collectstatic.last.stderr + caplog.text
+        shown = unquote(message + collectstatic.last.stdout + collectstatic.last.stderr)
         assert "Traceback" in shown
-        signature = token.rpartition("sig=")[2].partition("&")[0]
+        assert "localhost" in shown
+        (signature,) = parse_qs(token)["sig"]
         assert len(signature) > 20
         assert signature not in shown
         assert account["AccountKey"] not in shown
@@ -354,6 +365,23 @@ class TestClear:
         assert "260 static files deleted" in run.stdout
         assert azure.counts() == {"PUT": 5, "LIST": 1, "BATCH": 2}
         assert [azure.kind(each) for each in azure.requests][-3:] == ["LIST", "BATCH", "BATCH"]
+
+    def test_a_blob_whose_deletion_fails_within_a_batch_is_deleted_by_itself(
+        self, azure: AzureCloud, collectstatic: CollectStatic
+    ) -> None:
+        for key in ("static/gone.css", "static/old.css"):
+            azure.put(key, b"left")
+        azure.recorder.before(of_kind(azure, "BATCH"), lambda _: azure.delete("static/gone.css"))
+        azure.recorder.fail(
+            of_kind(azure, "BATCH"),
+            202,
+            batch_answer("404 Not Found", "503 Service Unavailable"),
+            {"Content-Type": "multipart/mixed; boundary=batch"},
+        )
+
+        collectstatic(azure, options={"location": "static"}, clear=True)
+
+        assert azure.keys() == [f"static/css/{name}.css" for name in "abcde"]
 
     def test_a_missing_permission_to_delete_is_one_line(
         self,

@@ -22,7 +22,7 @@ MEGABYTE = 1024 * 1024
 TEXT = b"body { color: red }\n" * 50
 
 
-class PerObject(AzureStorage):  # type: ignore[misc]
+class PerObject(AzureStorage):
     """Decides by the name."""
 
     def get_object_parameters(self, name: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ class PerObject(AzureStorage):  # type: ignore[misc]
         return {}
 
 
-class Uppercase(AzureStorage):  # type: ignore[misc]
+class Uppercase(AzureStorage):
     """Has a way of saving of its own."""
 
     def _save(self, name: str, content: File[bytes]) -> str:
@@ -49,7 +49,7 @@ def other(azurite: AzureServer) -> Iterator[AzureCloud]:
 def stored_md5(cloud: AzureCloud, key: str) -> str | None:
     """Return the MD5 that the container keeps of a blob, in hexadecimal."""
     settings = cloud.client.get_blob_client(key).get_blob_properties().content_settings
-    return settings.content_md5 and settings.content_md5.hex()
+    return bytes(settings.content_md5).hex() if settings.content_md5 else None
 
 
 def put_without_md5(cloud: AzureCloud, key: str, body: bytes) -> None:
@@ -105,9 +105,7 @@ def test_parameters_of_a_subclass_go_by_the_name(
     static_tree.write("a.css", TEXT)
     static_tree.write("a.js", TEXT)
 
-    collectstatic(
-        azure, backend=f"{__name__}.PerObject", options={"cache_control": "max-age=60"}
-    )
+    collectstatic(azure, backend=f"{__name__}.PerObject", options={"cache_control": "max-age=60"})
 
     assert azure.get("a.css").headers["cache-control"] == "no-cache"
     assert azure.get("a.css").headers["content-type"] == "text/x-css"
@@ -238,7 +236,7 @@ class TestNamesThatAzureStrips:
         self, azure: AzureCloud, collectstatic: CollectStatic, static_tree: StaticTree
     ) -> None:
         static_tree.write(".well-known/security.txt", TEXT)
-        run = {"use_default_ignore_patterns": False}
+        run: dict[str, Any] = {"use_default_ignore_patterns": False}
         collectstatic(azure, **run)
         cache.clear()
         azure.clear_requests()

@@ -35,6 +35,13 @@ def answer(code: int, message: str) -> bytes:
     return json.dumps({"error": {"code": code, "message": message}}).encode()
 
 
+def batch_answer(*statuses: str) -> bytes:
+    """Return the answer to a batch with a part for each of its calls."""
+    part = "--batch\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {}\r\n"
+    part += "Content-Type: application/json\r\n\r\n{{}}\r\n"
+    return ("".join(map(part.format, statuses)) + "--batch--").encode()
+
+
 def failure(
     collectstatic: CollectStatic, cloud: GoogleCloud, threads: int, **options: object
 ) -> str:
@@ -233,11 +240,36 @@ class TestClear:
 
         assert not set(gcs.keys()) & set(leftovers)
 
+    @pytest.mark.parametrize(
+        "statuses",
+        [
+            ("503 Service Unavailable", "404 Not Found"),
+            ("404 Not Found", "503 Service Unavailable"),
+        ],
+    )
+    def test_an_object_whose_deletion_fails_within_a_batch_is_deleted_by_itself(
+        self, gcs: GoogleCloud, collectstatic: CollectStatic, statuses: tuple[str, str]
+    ) -> None:
+        for key in ("static/gone.css", "static/old.css"):
+            gcs.put(key, b"left")
+        gcs.recorder.fail(
+            of_kind(gcs, "BATCH"),
+            200,
+            batch_answer(*statuses),
+            {"Content-Type": 'multipart/mixed; boundary="batch"'},
+        )
+
+        collectstatic(gcs, options={"location": "static"}, clear=True)
+
+        assert gcs.keys() == [f"static/{name}.css" for name in "abcde"]
+
     def test_a_missing_permission_to_delete_is_one_line(
         self, gcs: GoogleCloud, collectstatic: CollectStatic
     ) -> None:
         gcs.put("static/old.css", b"left")
-        gcs.recorder.fail(of_kind(gcs, "BATCH"), 403, answer(403, "no storage.objects.delete"))
+        gcs.recorder.fail(
+            of_kind(gcs, "BATCH", "DELETE"), 403, answer(403, "no storage.objects.delete")
+        )
 
         with pytest.raises(CommandError) as caught:
             collectstatic(gcs, options={"location": "static"}, clear=True)

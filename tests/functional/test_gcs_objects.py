@@ -29,7 +29,7 @@ PARAMETERS = {
 }
 
 
-class PerObject(GoogleCloudStorage):  # type: ignore[misc]
+class PerObject(GoogleCloudStorage):
     """Decides by the name."""
 
     def get_object_parameters(self, name: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class PerObject(GoogleCloudStorage):  # type: ignore[misc]
         return {}
 
 
-class Uppercase(GoogleCloudStorage):  # type: ignore[misc]
+class Uppercase(GoogleCloudStorage):
     """Has a way of saving of its own."""
 
     def _save(self, name: str, content: File[bytes]) -> str:

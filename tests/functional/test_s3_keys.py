@@ -68,14 +68,15 @@ def test_every_character_is_found_in_the_listing(
     assert s3.counts() == {"LIST": 1}
 
 
-@pytest.mark.parametrize("end", [" ", "!", "~", "\x7f", "\u0301", "\U0001f600"])
+@pytest.mark.parametrize("end", [" ", "!", "~", "\x7f", "\u0301"])
 def test_listing_begins_at_the_first_key_whatever_its_last_character(
     s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic, end: str
 ) -> None:
     static_tree.write(f"a{end}", b"a")
     s3.put(f"a{end}", b"a")
 
-    run = collectstatic(s3)
+    # By default it passes over names that end in "~".
+    run = collectstatic(s3, use_default_ignore_patterns=False)
 
     assert "0 static files copied, 1 unmodified" in run.stdout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,8 +46,8 @@ def tree(static_tree: StaticTree) -> StaticTree:
 
 def put_in_parts(cloud: S3Cloud, key: str, content: bytes, part_size: int) -> None:
     """Store an object in parts as some other tool would."""
-    where = {"Bucket": cloud.name, "Key": key}
-    upload = {**where, "UploadId": cloud.client.create_multipart_upload(**where)["UploadId"]}
+    upload: Any = {"Bucket": cloud.name, "Key": key}
+    upload["UploadId"] = cloud.client.create_multipart_upload(**upload)["UploadId"]
     parts: list[Any] = []
     for number, start in enumerate(range(0, len(content), part_size), 1):
         body = content[start : start + part_size]
@@ -122,17 +123,28 @@ def test_changed_content_of_the_same_size_is_sent(
     assert s3.counts() == {"LIST": 1, "MULTIPART": 4}
 
 
-@pytest.mark.parametrize("part_size", [PART, PART + MEGABYTE], ids=["more parts", "other parts"])
+@pytest.mark.parametrize(
+    ("size", "part_size", "sent"),
+    [
+        (PART + 1, PART, {"LIST": 1, "PUT": 1}),
+        (8 * MEGABYTE + 1, PART + MEGABYTE, {"LIST": 1, "MULTIPART": 4}),
+    ],
+    ids=["more parts", "as many other parts"],
+)
 def test_object_in_parts_of_another_size_is_sent_once(
-    s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic, part_size: int
+    s3: S3Cloud,
+    static_tree: StaticTree,
+    collectstatic: CollectStatic,
+    size: int,
+    part_size: int,
+    sent: dict[str, int],
 ) -> None:
     # By default the storage sends parts of 8 MiB from 8 MiB on.
-    content = bytes(8 * MEGABYTE + 1)
-    static_tree.write("large.bin", content)
-    put_in_parts(s3, "large.bin", content, part_size)
+    static_tree.write("large.bin", bytes(size))
+    put_in_parts(s3, "large.bin", bytes(size), part_size)
 
     collectstatic(s3)
-    assert s3.counts()["MULTIPART"] == 4
+    assert s3.counts() == sent
     s3.clear_requests()
     collectstatic(s3)
 
@@ -160,6 +172,24 @@ def test_upload_that_fails_is_aborted(
 
     assert s3.keys() == ["none.bin", "one.bin"]
     assert "Uploads" not in s3.client.list_multipart_uploads(Bucket=s3.name)
+
+
+@pytest.mark.parametrize("use_threads", [False, True])
+def test_parts_take_threads_of_their_own_only_where_the_storage_lets_them(
+    s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic, use_threads: bool
+) -> None:
+    static_tree.write("one.bin", CONTENT[:10_000])
+    config = TransferConfig(multipart_threshold=10_000, use_threads=use_threads)
+    before, meanwhile = {*threading.enumerate()}, set[threading.Thread]()
+    s3.recorder.before(
+        lambda request: s3.kind(request) == "MULTIPART",
+        lambda _: meanwhile.update(threading.enumerate()),
+    )
+
+    collectstatic(s3, options={"transfer_config": config}, threads=0)
+
+    names = {thread.name.partition("-")[0] for thread in meanwhile - before}
+    assert ("ThreadPoolExecutor" in names) is use_threads
 
 
 @pytest.mark.parametrize(

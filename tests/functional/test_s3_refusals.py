@@ -71,12 +71,11 @@ def refused(collectstatic: CollectStatic) -> Callable[..., str]:
     return run
 
 
-@pytest.mark.parametrize("threads", [0, 8])
 class TestNothingIsWritten:
     def test_bucket_that_does_not_exist_is_named(
-        self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str], threads: int
+        self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str]
     ) -> None:
-        message = refused(s3, options={"bucket_name": "no-such-bucket"}, threads=threads)
+        message = refused(s3, options={"bucket_name": "no-such-bucket"})
 
         assert message.startswith("The bucket 'no-such-bucket' does not exist at http://")
         assert "\n" not in message
@@ -86,11 +85,11 @@ class TestNothingIsWritten:
         "code", ["SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken", "InvalidToken"]
     )
     def test_credentials_that_are_refused_are_to_be_corrected(
-        self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str], threads: int, code: str
+        self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str], code: str
     ) -> None:
         refuse(s3, of_kind(s3, "LIST"), code)
 
-        message = refused(s3, threads=threads)
+        message = refused(s3)
 
         assert message.startswith(f"The credentials for the bucket '{s3.name}' at http://")
         assert f"({code})" in message
@@ -103,7 +102,6 @@ class TestNothingIsWritten:
         tree: StaticTree,
         refused: Callable[..., str],
         monkeypatch: pytest.MonkeyPatch,
-        threads: int,
     ) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
             monkeypatch.delenv(name, raising=False)
@@ -111,28 +109,68 @@ class TestNothingIsWritten:
         monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
 
-        message = refused(s3, options={"access_key": None, "secret_key": None}, threads=threads)
+        message = refused(s3, options={"access_key": None, "secret_key": None})
 
         assert message.startswith(f"There are no credentials for s3://{s3.name}/: set access_key")
         assert "\n" not in message
         assert s3.counts() == {}
 
+    @pytest.mark.parametrize(
+        ("code", "status"), [("AuthorizationHeaderMalformed", 400), ("PermanentRedirect", 301)]
+    )
     def test_other_region_is_named(
-        self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str], threads: int
+        self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str], code: str, status: int
     ) -> None:
-        refuse(s3, of_kind(s3, "LIST"), "AuthorizationHeaderMalformed", 400)
+        refuse(s3, of_kind(s3, "LIST"), code, status)
 
-        message = refused(s3, threads=threads)
+        message = refused(s3)
 
-        assert "in another region" in message
+        assert f"in another region ({code})" in message
         assert "\n" not in message
 
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"bucket_name": None}, "names no bucket: set bucket_name"),
+            ({"bucket_name": ""}, "names no bucket: set bucket_name"),
+            ({"bucket_name": "my bucket"}, "Invalid bucket name"),
+            ({"endpoint_url": "localhost:9000"}, "'localhost:9000' is no URL"),
+            ({"region_name": "no region"}, "region_name 'no region'"),
+            (
+                {"access_key": None, "secret_key": None, "session_profile": "absent"},
+                "profile (absent)",
+            ),
+        ],
+    )
+    def test_option_that_can_not_work_is_named(
+        self,
+        s3: S3Cloud,
+        tree: StaticTree,
+        refused: Callable[..., str],
+        options: dict[str, Any],
+        words: str,
+    ) -> None:
+        message = refused(s3, options=options)
+
+        assert words in message
+        assert "\n" not in message
+        assert s3.counts() == {}
+
+    def test_parameter_that_does_not_exist_is_named(
+        self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str]
+    ) -> None:
+        message = refused(s3, options={"object_parameters": {"CacheContrl": "no-store"}})
+
+        assert 'Unknown parameter in input: "CacheContrl"' in message
+        assert "\n" not in message
+        assert s3.counts() == {"LIST": 1}
+
     def test_server_that_is_not_there_is_named(
-        self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str], threads: int
+        self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str]
     ) -> None:
         url = f"http://127.0.0.1:{free_port()}"
 
-        message = refused(s3, options={**ONCE, "endpoint_url": url}, threads=threads)
+        message = refused(s3, options={**ONCE, "endpoint_url": url})
 
         assert message.startswith(f"S3 can't be used at {url}: ")
         assert "\n" not in message
@@ -177,6 +215,25 @@ class TestNoPermissionToList:
 
         assert {key: unlisted.get(key).body for key in NAMES} == {n: n.encode() for n in NAMES}
         assert unlisted.counts()["PUT"] == len(NAMES)
+
+    def test_look_carries_the_parameters_that_it_takes(
+        self, unlisted: S3Cloud, collectstatic: CollectStatic, threads: int
+    ) -> None:
+        encryption = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+        parameters = {**encryption, "CacheControl": "no-store"}
+
+        collectstatic(unlisted, options={"object_parameters": parameters}, threads=threads)
+
+        looks = [each for each in unlisted.requests if unlisted.kind(each) == "HEAD"]
+        assert all("x-amz-server-side-encryption-customer-key" in each.headers for each in looks)
+
+    def test_clear_names_it_when_everything_is_written(
+        self, unlisted: S3Cloud, refused: Callable[..., str], threads: int
+    ) -> None:
+        message = refused(unlisted, options={"location": "static"}, clear=True, threads=threads)
+
+        assert f"s3:ListBucket on arn:aws:s3:::{unlisted.name}." in message
+        assert {f"static/{name}" for name in NAMES} <= {*unlisted.keys()}
 
     def test_look_that_fails_otherwise_ends_the_deploy(
         self, unlisted: S3Cloud, refused: Callable[..., str], threads: int

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import os
+import signal
 import socket
+import ssl
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +23,7 @@ from django.contrib.staticfiles.storage import StaticFilesStorage
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage, storages
 from django.test import override_settings
+from werkzeug.serving import make_ssl_devcert
 
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds import Cloud, RecordedCloud
@@ -231,6 +237,8 @@ class _Echo(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.raw_requestline + bytes(self.headers) + self._body()
         self.send_response(200)
+        if "Location" in self.headers:
+            self.send_header("Location", self.headers["Location"])
         if self.path == "/chunked":
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
@@ -261,17 +269,23 @@ class _Echo(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    """A recorder in front of `_Echo`."""
+def echo() -> Iterator[str]:
+    """The URL of `_Echo`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    with Recorder(f"http://127.0.0.1:{server.server_port}") as recorder:
-        yield recorder
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def recorder(echo: str) -> Iterator[Recorder]:
+    """A recorder in front of `_Echo`."""
+    with Recorder(echo) as recorder:
+        yield recorder
 
 
 def exchange(recorder: Recorder, message: bytes) -> bytes:
@@ -305,6 +319,51 @@ class TestRecorder:
         assert (request.method, request.path) == ("POST", "//a%2Fb/%7e+~'(x)")
         assert (request.query, request.status) == ("q=%20&list", 200)
         assert request.headers["x-odd-case"] == "a, b"
+
+    def test_proxy_records_and_passes_the_path_and_keeps_the_host(self, recorder: Recorder) -> None:
+        answer = exchange(
+            recorder,
+            b"POST HTTP://Cloud:81/a//http://b?c=http://d HTTP/1.1\r\nHost: Cloud:81\r\n\r\n",
+        )
+
+        assert b"POST /a//http://b?c=http://d HTTP/1.1\r\nHost: Cloud:81\n" in answer
+        (request,) = recorder.requests
+        assert (request.path, request.query) == ("/a//http://b", "c=http://d")
+
+    def test_server_can_get_its_own_name(self, echo: str) -> None:
+        with Recorder(echo, rewrites_host=True) as recorder:
+            answer = exchange(recorder, b"POST / HTTP/1.1\r\nhost: some\r\nX-A: host\r\n\r\n")
+
+        assert f"host: {urlsplit(echo).netloc}\nX-A: host\n".encode() in answer
+        assert [request.headers["host"] for request in recorder.requests] == ["some"]
+
+    @pytest.mark.parametrize(
+        ("location", "seen"),
+        [
+            ("{echo}/a?b=http://c", "http://cloud:81/a?b=http://c"),
+            ("{echo}0/a", "{echo}0/a"),
+            ("http://elsewhere/{echo}/", "http://elsewhere/{echo}/"),
+            ("/a", "/a"),
+        ],
+    )
+    def test_redirection_to_the_server_leads_through_the_recorder(
+        self, recorder: Recorder, echo: str, location: str, seen: str
+    ) -> None:
+        head = f"POST / HTTP/1.1\r\nHost: cloud:81\r\nLocation: {location.format(echo=echo)}"
+        answer = exchange(recorder, head.encode() + b"\r\n\r\n")
+
+        assert f"\r\nLocation: {seen.format(echo=echo)}\r\n".encode() in answer
+
+    def test_server_with_another_certificate_is_a_bad_gateway(
+        self, echo: str, tmp_path: Path
+    ) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*make_ssl_devcert(str(tmp_path / "tls"), "localhost"))
+        with Recorder(echo, tls=context) as server, Recorder(server.url) as recorder:
+            answer = exchange(recorder, b"POST / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        assert b" 502 " in answer
+        assert b"CERTIFICATE_VERIFY_FAILED" in answer
 
     def test_chunked_body_passes_with_its_framing(self, recorder: Recorder) -> None:
         chunks = b"3;chunk-signature=ab\r\nabc\r\n2\r\nde\r\n0\r\nx-amz-checksum: 1\r\n\r\n"
@@ -377,6 +436,26 @@ class TestRecorder:
         assert s3.keys() == ["a"]
 
 
+FILE_SERVER = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
+# Runs a server, says where it is, and waits.
+SERVING = f"""
+from tests.servers.process import running
+with running("files", lambda port: {FILE_SERVER} + [str(port)]) as url:
+    print(url, flush=True)
+    input()
+"""
+
+
+def answers(url: str) -> bool:
+    """Say whether a server listens."""
+    host, port = urlsplit(url).netloc.split(":")
+    try:
+        socket.create_connection((host, int(port)), 1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 class TestProcess:
     def test_server_that_ends_is_an_error_with_its_log(self) -> None:
         command = [sys.executable, "-c", "raise SystemExit('no such option')"]
@@ -394,7 +473,28 @@ class TestProcess:
             pass
 
     def test_server_is_gone_afterwards(self) -> None:
-        with running("files", lambda port: [sys.executable, "-m", "http.server", str(port)]) as url:
-            host, port = url.removeprefix("http://").split(":")
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((host, int(port)), 1)
+        with running("files", lambda port: [*FILE_SERVER, str(port)]) as url:
+            assert answers(url)
+        assert not answers(url)
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+    def test_server_ends_when_this_process_is_killed(
+        self, number: signal.Signals, tmp_path: Path
+    ) -> None:
+        with subprocess.Popen(
+            [sys.executable, "-c", SERVING],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert answers(url)
+            process.send_signal(number)
+        deadline = time.monotonic() + 10
+        while answers(url) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+        assert not answers(url)

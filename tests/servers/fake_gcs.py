@@ -174,11 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _parts(self, body: bytes) -> tuple[bytes, bytes]:
         """Return the metadata and the content of a multipart upload."""
-        found = _BOUNDARY.search(self.headers["Content-Type"])
-        if found is None:
-            raise KeyError("boundary")
-        delimiter = b"--" + found[1].encode()
-        _, metadata, content, _ = body.split(delimiter)
-        return tuple(  # type: ignore[return-value]
-            part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in (metadata, content)
-        )
+        boundary = _BOUNDARY.findall(self.headers["Content-Type"])[0].encode()
+        _, *parts, _ = body.split(b"--" + boundary)
+        metadata, content = (part.partition(b"\r\n\r\n")[2] for part in parts)
+        return metadata, content.removesuffix(b"\r\n")

@@ -1,7 +1,8 @@
 """An S3 server: moto in a process of its own, or the one that the environment names.
 
 The environment variable ``COLLECTFASTA_TEST_S3_ENDPOINT`` names the URL of a server that runs
-already; the usual ``AWS_*`` variables then hold its credentials and region.
+already; the usual ``AWS_*`` variables then hold its credentials and region. One with https is taken
+for live.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from .process import HOST, running
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where an S3 server is and how to log in to it."""
+    """Where an S3 server is and how to log in to it.
+
+    Attributes:
+        is_live: Whether it answers only those who call it by its own name.
+    """
 
     endpoint: str
     region: str = "us-east-1"
     access_key: str = "testing"
     secret_key: str = field(default="testing", repr=False)
     security_token: str | None = field(default=None, repr=False)
+    is_live: bool = False
 
 
 @contextmanager
@@ -55,4 +61,5 @@ def _from_environment(endpoint: str) -> S3Server:
         access_key=environment.get("AWS_ACCESS_KEY_ID", S3Server.access_key),
         secret_key=environment.get("AWS_SECRET_ACCESS_KEY", "testing"),
         security_token=environment.get("AWS_SESSION_TOKEN"),
+        is_live=endpoint.startswith("https:"),
     )

@@ -18,6 +18,8 @@ HOST = "127.0.0.1"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _TAIL_CHARACTERS = 4000
+# Reads until whoever holds the other end of the pipe is gone, however it ended.
+_WATCHDOG = 'read -r _; kill -s KILL -- "-$1"'
 
 
 class ServerError(RuntimeError):
@@ -33,7 +35,7 @@ def running(
     """Run a server until the block ends.
 
     The server works in an empty temporary directory, where its output goes to a log file. It runs
-    in a process group of its own, and the whole group is ended.
+    in a process group of its own, and the whole group is ended, also when this process is killed.
 
     Args:
         name: What messages call it.
@@ -52,8 +54,9 @@ def running(
         log = Path(directory, "server.log")
         process = _start(name, command(port), {**os.environ, **(environment or {})}, log)
         try:
-            _wait_until_it_answers(name, process, port, log)
-            yield f"http://{HOST}:{port}"
+            with _watched(process):
+                _wait_until_it_answers(name, process, port, log)
+                yield f"http://{HOST}:{port}"
         finally:
             _stop(process)
 
@@ -82,6 +85,22 @@ def _start(
             )
         except OSError as error:
             raise ServerError(f"{name} can't be run: {error}") from error
+
+
+@contextmanager
+def _watched(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Have the server's process group killed if this process ends within the block."""
+    with subprocess.Popen(
+        ["sh", "-c", _WATCHDOG, "watchdog", str(process.pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as watchdog:
+        try:
+            yield
+        finally:
+            watchdog.kill()
 
 
 def _wait_until_it_answers(

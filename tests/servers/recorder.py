@@ -1,14 +1,19 @@
-"""A reverse proxy that records every request and can interfere with it.
+"""A proxy that records every request and can interfere with it.
 
 It stands between a storage and its server, so that a test can assert what went over the wire, make
 chosen requests fail, or act at an exact moment. Request targets and headers pass through byte for
 byte (signatures cover them), bodies pass through in pieces and are never held.
+
+It can be called in place of the server, or as an HTTP proxy (RFC 9112, section 3.2.2) by a client
+that has to call the server by its own name. Either way the client calls it by http, also where it
+talks TLS to the server.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import select
 import socket
 import socketserver
@@ -33,6 +38,8 @@ _TIMEOUT_SECONDS = 60.0
 # Servers close idle connections (Azurite after 5 s). One that is about to be closed looks open.
 _REUSE_SECONDS = 1.0
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
+# What a target begins with when a client takes the recorder for its proxy.
+_ORIGIN = re.compile(rb"\Ahttps?://[^/?]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -112,25 +119,34 @@ class _Before(_Rule):
 
 
 class Recorder:
-    """A recording reverse proxy on a free loopback port.
+    """A recording proxy on a free loopback port.
 
     It runs from its construction until `close`, and is a context manager.
 
     Args:
-        upstream: The URL of the server, without a path.
+        upstream: The URL of the server, without a path. The certificate of an https one has to be
+            one that OpenSSL trusts; the variable ``SSL_CERT_FILE`` can name others.
+        rewrites_host: Whether the server gets its own name in the ``Host`` header, not the one that
+            the client called. Signatures of S3 cover the header, those of Azure do not.
+        tls: What to talk TLS to the client with, to stand for a live server.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(
+        self, upstream: str, *, rewrites_host: bool = False, tls: ssl.SSLContext | None = None
+    ) -> None:
         parts = urlsplit(upstream)
         if parts.hostname is None:
             raise ValueError(f"{upstream!r} is no URL of a server.")
-        self._secure = parts.scheme == "https"
-        self._address = (parts.hostname, parts.port or (443 if self._secure else 80))
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._address = (parts.hostname, parts.port or (443 if self._tls else 80))
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._headers = {"host": parts.netloc} if rewrites_host else {}
         self._lock = threading.Lock()
         self._next_number = 0
         self._requests: dict[int, Request] = {}
         self._rules: list[_Rule] = []
-        self._server = _Server(self)
+        self._server = _Server(self, tls)
+        self._scheme = "https" if tls else "http"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="recorder", daemon=True
         )
@@ -139,7 +155,7 @@ class Recorder:
     @property
     def url(self) -> str:
         """The URL to use in place of the server's."""
-        return f"http://{HOST}:{self._server.server_address[1]}"
+        return f"{self._scheme}://{HOST}:{self._server.server_address[1]}"
 
     @property
     def requests(self) -> list[Request]:
@@ -234,10 +250,9 @@ class Recorder:
     def _connect(self) -> socket.socket:
         connection = socket.create_connection(self._address, _TIMEOUT_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if not self._secure:
+        if self._tls is None:
             return connection
-        context = ssl.create_default_context()
-        return context.wrap_socket(connection, server_hostname=self._address[0])
+        return self._tls.wrap_socket(connection, server_hostname=self._address[0])
 
 
 class _Server(ThreadingHTTPServer):
@@ -245,11 +260,13 @@ class _Server(ThreadingHTTPServer):
     # The default of 5 drops connections when many threads connect at once.
     request_queue_size = 256
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, tls: ssl.SSLContext | None) -> None:
         self.recorder = recorder
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
         super().__init__((HOST, 0), _Handler)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
 
     def server_bind(self) -> None:
         # HTTPServer's own asks the name service for the host's name, which can take seconds.
@@ -424,7 +441,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         # Not self.path, which http.server changes ("//a" becomes "/a").
-        target = self.raw_requestline.split(b" ")[1]
+        target = _ORIGIN.sub(b"", self.raw_requestline.split(b" ")[1])
         request = self._request(target.decode("latin-1"))
         number = self._recorder._arrived(request)
         body = _Body(self.rfile, self.headers)
@@ -447,7 +464,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _head(self, target: bytes) -> bytes:
         lines = [b"%s %s HTTP/1.1" % (self.command.encode("latin-1"), target)]
         lines += [
-            f"{name}: {value}".encode("latin-1")
+            f"{name}: {self._recorder._headers.get(name.lower(), value)}".encode("latin-1")
             for name, value in self.headers.items()
             # It has been answered here.
             if name.lower() != "expect"
@@ -480,7 +497,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write_response(self, response: http.client.HTTPResponse) -> None:
         headers = [
-            (name, value)
+            (name, self._led_here(value) if name.lower() == "location" else value)
             for name, value in response.headers.items()
             if name.lower() not in _HOP_BY_HOP
         ]
@@ -495,6 +512,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
         elif response.length:
             raise ConnectionError("The server went away within a body.")
+
+    def _led_here(self, location: str) -> str:
+        """Make a URL at the server one that the client reaches through the recorder."""
+        path = location.removeprefix(self._recorder._origin)
+        is_there = path != location and path.startswith("/")
+        here = f"{self._recorder._scheme}://{self.headers['Host']}"
+        return here + path if is_there else location
 
     def _write_head(self, status: int, reason: str, headers: Iterable[tuple[str, str]]) -> None:
         lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers)]

@@ -12,6 +12,11 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 
 
+def caches_of(name: str, **parameters: Any) -> dict[str, Any]:
+    """Return ``CACHES`` with a backend of this module as the default one."""
+    return {"default": {"BACKEND": f"{__name__}.{name}", **parameters}}
+
+
 class CountingCache(LocMemCache):
     """Count round trips by their kind, as a cache on a server would make them.
 

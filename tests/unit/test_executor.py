@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from collectfasta import executor
 from collectfasta.executor import Executor, Outcome
 
 each_number_of_threads = pytest.mark.parametrize("threads", [0, 1, 2, 8])
-WAIT_SECONDS = 30
+# Waited only by a test that fails.
+WAIT_SECONDS = 10
 
 
 class BrokenFileError(Exception):
@@ -139,6 +141,57 @@ def test_closing_early_cancels_the_rest_inline() -> None:
     next(outcomes)
     outcomes.close()
     assert begun == [0]
+
+
+@each_number_of_threads
+def test_what_was_cancelled_before_it_began_has_no_outcome(threads: int) -> None:
+    executor = Executor(threads)
+    executor.cancel()
+    assert list(executor.run(double_of_even, range(100))) == []
+
+
+def test_cancelling_inline_begins_nothing_more() -> None:
+    executor = Executor(0)
+    outcomes = executor.run(double_of_even, range(100))
+    next(outcomes)
+    executor.cancel()
+    assert list(outcomes) == []
+
+
+def test_the_outcomes_of_what_is_under_way_are_still_yielded_after_cancelling() -> None:
+    executor, both, cancelled = Executor(2), threading.Barrier(3), threading.Event()
+
+    def work(_: int) -> None:
+        both.wait(WAIT_SECONDS)
+        assert cancelled.wait(WAIT_SECONDS)
+
+    outcomes = executor.run(work, range(100))
+
+    def cancel_when_two_are_under_way() -> None:
+        both.wait(WAIT_SECONDS)
+        executor.cancel()
+        cancelled.set()
+
+    canceller = threading.Thread(target=cancel_when_two_are_under_way)
+    canceller.start()
+    assert sorted(outcomes) == [Outcome(0, None, None), Outcome(1, None, None)]
+    canceller.join()
+
+
+def test_a_database_connection_that_can_not_be_closed_blocks_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise BrokenFileError
+
+    monkeypatch.setattr(connections, "close_all", fail)
+    # In a thread of its own, so that this test ends even if that doesn't.
+    caller = threading.Thread(
+        target=lambda: list(Executor(2).run(double_of_even, range(4))), daemon=True
+    )
+    caller.start()
+    caller.join(WAIT_SECONDS)
+    assert not caller.is_alive()
 
 
 class TestClosingEarlyInThreads:

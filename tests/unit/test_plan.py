@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 from storages.backends.s3 import S3Storage
@@ -274,15 +275,15 @@ class TestRemoteErrors:
             plan(sources_of({"a.css": b"x", "b.css": b"x"}), strategy, threads=threads)
 
     @each_number_of_threads
-    def test_an_error_that_is_none_of_the_file_is_raised(
+    def test_a_configuration_that_can_not_work_is_not_told_for_each_file(
         self, tmp_path: Path, threads: int
     ) -> None:
-        class DeniedStrategy(UnlistedStrategy):
+        class UnconfiguredStrategy(UnlistedStrategy):
             def look_up(self, name: str) -> NoReturn:
-                raise DeniedError
+                raise ImproperlyConfigured("no credentials")
 
-        strategy = strategy_for_directory(tmp_path, {}, DeniedStrategy)
-        with pytest.raises(DeniedError):
+        strategy = strategy_for_directory(tmp_path, {}, UnconfiguredStrategy)
+        with pytest.raises(ImproperlyConfigured, match="no credentials"):
             plan(sources_of({"a.css": b"x", "b.css": b"x"}), strategy, threads=threads)
 
     def test_an_error_of_the_listing_is_raised(self, tmp_path: Path) -> None:
@@ -365,17 +366,44 @@ class TestStrategiesOfOnesOwn:
         assert sum(map(len, by_thread.values())) == 40
 
     @each_number_of_threads
-    def test_its_error_is_raised(self, threads: int) -> None:
+    @pytest.mark.parametrize("full", [False, True])
+    def test_its_errors_are_all_told_by_their_files_with_tracebacks_where_wanted(
+        self, threads: int, full: bool
+    ) -> None:
         class BrokenStrategy(HashStrategy[Storage]):
-            def get_remote_file_hash(self, prefixed_path: str) -> NoReturn:
-                raise DeniedError
+            def get_remote_file_hash(self, prefixed_path: str) -> str | None:
+                if "broken" in prefixed_path:
+                    raise DeniedError("it broke")
+                return None
 
-        with pytest.raises(DeniedError):
-            plan(
-                sources_of({"a.css": b"x", "b.css": b"x"}),
-                BrokenStrategy(InMemoryStorage()),
-                threads=threads,
-            )
+        sources = sources_of({"broken-1.css": b"x", "a.css": b"x", "broken-2.css": b"x"})
+        strategy = BrokenStrategy(InMemoryStorage())
+        with pytest.raises(PlanError) as raised:
+            make_plan(sources, strategy, {}, threads=threads, full=full)
+        told = str(raised.value)
+        assert told.startswith("Nothing was sent, because 2 of the files")
+        assert told.count("DeniedError: it broke") == 2
+        assert [name for name in ("broken-1.css", "broken-2.css", "'a.css'") if name in told] == [
+            "broken-1.css",
+            "broken-2.css",
+        ]
+        assert told.count("in get_remote_file_hash") == (2 if full else 0)
+
+    @each_number_of_threads
+    def test_no_secret_is_told_of_its_errors(self, threads: int) -> None:
+        class SecretiveStorage(InMemoryStorage):
+            password = "the-password"
+
+        class SecretiveStrategy(HashStrategy[Storage]):
+            secret_attributes: ClassVar[tuple[str, ...]] = ("password",)
+
+            def get_remote_file_hash(self, prefixed_path: str) -> NoReturn:
+                raise DeniedError("the-password is refused")
+
+        strategy = SecretiveStrategy(SecretiveStorage())
+        with pytest.raises(PlanError) as raised:
+            make_plan(sources_of({"a.css": b"x"}), strategy, {}, threads=threads)
+        assert "the-password" not in str(raised.value)
 
     def test_an_upload_of_it_is_not_compared(self) -> None:
         class UncomparedStrategy(NewestStrategy):

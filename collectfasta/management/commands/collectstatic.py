@@ -17,13 +17,13 @@ from django.template.defaultfilters import filesizeformat
 from collectfasta import checks, settings
 from collectfasta.checksums import Pair
 from collectfasta.commit import commit, load_pairs, remember
-from collectfasta.errors import CollectfastaError, describe, redact
-from collectfasta.leftovers import Leftovers, find_leftovers
-from collectfasta.plan import Plan, Reason, make_plan
+from collectfasta.errors import describe, redact
+from collectfasta.leftovers import Leftovers, find_leftovers, noting_names
+from collectfasta.plan import Plan, PlanError, Reason, make_plan
 from collectfasta.source import SourceFile
 from collectfasta.strategies import Strategy, load_strategy
 from collectfasta.strategies.selection import strategy_for
-from collectfasta.transfer import Report, transfer
+from collectfasta.transfer import Report, TransferError, transfer
 
 PostProcessed = tuple[str, str | None, bool | Exception]
 
@@ -76,7 +76,7 @@ class Command(collectstatic.Command):
         disabled = options.pop("disable_collectfasta", False)
         super().set_options(**options)
         self.traceback = options.get("traceback", False)
-        self.sources, self.strategy = [], None
+        self.sources, self.strategy, self.facts = [], None, None
         if disabled or self.symlink or not self._is_enabled():
             return
         self.strategy = self._make_strategy()
@@ -146,7 +146,14 @@ class Command(collectstatic.Command):
         with self._in_words(strategy):
             threads = _connect(strategy)
             cache, pairs = load_pairs(strategy)
-            plan = make_plan(self.sources, strategy, pairs, threads=threads, forced=self.clear)
+            plan = make_plan(
+                self.sources,
+                strategy,
+                pairs,
+                threads=threads,
+                forced=self.clear,
+                full=self._is_full,
+            )
             self._announce(plan)
         try:
             with self._in_words(strategy):
@@ -155,9 +162,11 @@ class Command(collectstatic.Command):
                     commit(report, strategy, full=self._is_full)
                 self.copied_files += [each.source.prefixed_path for each in plan.uploads]
             if is_post_processing and hasattr(strategy.wrapped_storage, "post_process"):
-                for processed in self._post_process(strategy.wrapped_storage):
-                    kept |= {name for name in processed[:2] if name}
-                    yield processed
+                with noting_names(strategy.wrapped_storage, dry_run=self.dry_run) as names:
+                    for processed in self._post_process(strategy.wrapped_storage):
+                        kept |= {name for name in processed[:2] if name}
+                        yield processed
+                kept |= names
             with self._in_words(strategy):
                 if self.clear:
                     self._delete_leftovers(strategy, pairs, kept)
@@ -209,16 +218,16 @@ class Command(collectstatic.Command):
         """Turn expected errors into one that the command line shows without a traceback."""
         try:
             yield
-        except CollectfastaError as error:
-            raise CommandError(redact(str(error), strategy.secrets)) from None
+        except (TransferError, PlanError) as error:
+            raise CommandError(str(error)) from None
         except Exception as error:
             reason = strategy.explain_error(error)
             if reason is None and isinstance(error, strategy.remote_errors):
-                reason = describe(error, strategy.secrets)
+                reason = describe(error)
             if reason is None:
                 raise
             if self._is_full:
-                reason += "\n" + describe(error, strategy.secrets, full=True)
+                reason += "\n" + describe(error, full=True)
             # Without its cause, whose text may hold a signed URL.
             raise CommandError(redact(reason, strategy.secrets)) from None
 

@@ -40,7 +40,10 @@ class AzureCloud(RecordedCloud):
     def __init__(self, server: AzureServer) -> None:
         service = BlobServiceClient.from_connection_string(server.connection_string)
         url = urlsplit(service.url)
-        super().__init__(Recorder(f"{url.scheme}://{url.netloc}"))
+        # Azurite finds the account in the path, or in the name of the host as Azure does.
+        account_is_host = not url.path.strip("/")
+        recorder = Recorder(f"{url.scheme}://{url.netloc}", rewrites_host=account_is_host)
+        super().__init__(recorder)
         self._connection_string = _with_endpoint(
             server.connection_string, self.recorder.url + url.path
         )

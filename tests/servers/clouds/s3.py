@@ -66,7 +66,7 @@ class S3Cloud(RecordedCloud):
 
     def options(self, **more: Any) -> dict[str, Any]:
         server = self._server
-        options = {
+        options: dict[str, Any] = {
             "endpoint_url": self.recorder.url,
             "region_name": server.region,
             "access_key": server.access_key,
@@ -75,7 +75,17 @@ class S3Cloud(RecordedCloud):
         }
         if server.security_token:
             options["security_token"] = server.security_token
+        if server.is_live and "endpoint_url" not in more:
+            more |= self._as_proxy(**more)
         return {**options, **more}
+
+    def _as_proxy(self, client_config: Config | None = None, **_: Any) -> dict[str, Any]:
+        # Signatures cover the name of the server, so the storage has to call it by that.
+        config = Config(proxies={"http": self.recorder.url}, s3={"addressing_style": "path"})
+        return {
+            "endpoint_url": self._server.endpoint.replace("https:", "http:", 1),
+            "client_config": config.merge(client_config) if client_config else config,
+        }
 
     def keys(self) -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
@@ -94,6 +104,13 @@ class S3Cloud(RecordedCloud):
 
     def delete(self, key: str) -> None:
         self.client.delete_object(Bucket=self.name, Key=key)
+
+    def empty(self) -> None:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        for page in pages:
+            keys: Any = [{"Key": each["Key"]} for each in page.get("Contents", ())]
+            if keys:
+                self.client.delete_objects(Bucket=self.name, Delete={"Objects": keys})
 
     def version(self, key: str) -> str:
         return self.client.head_object(Bucket=self.name, Key=key)["ETag"]
