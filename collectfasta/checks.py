@@ -12,6 +12,7 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.conf import STATICFILES_STORAGE_ALIAS
 from django.conf import settings as django_settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage
@@ -19,6 +20,7 @@ from django.utils.module_loading import import_string
 
 from collectfasta import settings
 from collectfasta.strategies.base import Strategy, load_strategy
+from collectfasta.strategies.hashing import HashingTwoPassStrategy, find_storage_class
 from collectfasta.strategies.selection import fits, strategy_for
 
 Check = Callable[..., list[CheckMessage]]
@@ -98,9 +100,48 @@ def check_strategy(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
         found = load_strategy(strategy)
     except ImproperlyConfigured as error:
         return [Error(f"COLLECTFASTA_STRATEGY: {error}", hint=hint, id="collectfasta.E004")]
-    if storage_class is None or fits(found, storage_class):
+    if storage_class is None:
         return []
-    return [_unfit(found, storage_class, hint)]
+    if not fits(found, storage_class):
+        return [_unfit(found, storage_class, hint)]
+    return _check_staging(found, storage_class)
+
+
+def _check_staging(found: type[Strategy[Storage]], storage_class: type) -> list[CheckMessage]:
+    """E006: what stages needs a storage that hashes files, or another class that does."""
+    if not issubclass(found, HashingTwoPassStrategy) or _valid(lambda: settings.staging_storage):
+        return []
+    if issubclass(storage_class, ManifestFilesMixin):
+        return []
+    return [
+        Error(
+            f"The strategy {_path(found)!r} is made for storages that extend ManifestFilesMixin, "
+            f"but the storage of the static files is a {_path(storage_class)!r}.",
+            hint=f"Set COLLECTFASTA_STRATEGY to {strategy_for(storage_class)!r}, or leave it unset.",
+            id="collectfasta.E006",
+        )
+    ]
+
+
+def check_staging_storage(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+    """E007: the storage to stage with can be imported and is one."""
+    name = _valid(lambda: settings.staging_storage)
+    if not is_asked(app_configs) or name is None:
+        return []
+    cause = "is no storage"
+    try:
+        staging_class, _options = find_storage_class(name)
+        if issubclass(staging_class, Storage):
+            return []
+    except (ImportError, ImproperlyConfigured, TypeError) as error:
+        cause = f"can't be imported: {error}"
+    return [
+        Error(
+            f"COLLECTFASTA_STAGING_STORAGE: {name!r} {cause}.",
+            hint="Name an alias in STORAGES, or the dotted path of a local storage class.",
+            id="collectfasta.E007",
+        )
+    ]
 
 
 def _unfit(found: type[Strategy[Storage]], storage_class: type, hint: str | None) -> CheckMessage:
@@ -134,4 +175,10 @@ def _path(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-ALL_CHECKS: Iterable[Check] = (check_order, check_settings, check_cache, check_strategy)
+ALL_CHECKS: Iterable[Check] = (
+    check_order,
+    check_settings,
+    check_cache,
+    check_strategy,
+    check_staging_storage,
+)

@@ -1,44 +1,53 @@
-"""The end of a deploy: refuse it if anything failed, and remember what is in the storage now."""
+"""The end of a manifest deploy: the manifest is published when all that it names is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
-from collectfasta.checksums import ChecksumCache, Pair
-from collectfasta.plan import Plan
-from collectfasta.strategies.base import Strategy
-from collectfasta.transfer import Report, TransferError, describe_failures
+from django.core.files.storage import Storage
+
+from collectfasta.deploy import Deploy
+from collectfasta.plan import Decision, Plan
+from collectfasta.source import SourceFile
+from collectfasta.staging import Stage
+from collectfasta.strategies.base import Strategy, load_strategy
+from collectfasta.strategies.selection import strategy_for
 
 
-def load_pairs(strategy: Strategy[Any]) -> tuple[ChecksumCache | None, dict[str, Pair]]:
-    """Return the cache of a strategy's target and what it holds; None if nothing is remembered."""
-    if strategy.target_id is None:
-        return None, {}
-    cache = ChecksumCache(strategy.target_id)
-    return cache, cache.load()
+class SaveStrategy(Strategy[Storage]):
+    """Save whatever there is to save, to any storage."""
+
+    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
+        """Return True."""
+        return True
 
 
-def commit(report: Report, strategy: Strategy[Any], *, full: bool) -> None:
-    """Refuse a deploy of which any file failed.
+def without_manifest(plan: Plan, stage: Stage) -> list[Decision]:
+    """Return what has to be stored before the manifest is."""
+    return [each for each in plan.uploads if each.source is not stage.manifest]
+
+
+def commit(deploy: Deploy, plan: Plan, stage: Stage, on_sent: Callable[[SourceFile], None]) -> None:
+    """Publish the manifest, to the storage that it belongs into.
 
     Args:
-        report: What became of the plan.
-        strategy: Explains refusals.
-        full: Add the traceback behind each failure.
+        deploy: The deploy of all files that it names; none of them has failed.
+        plan: The plan of that deploy, with the manifest if it goes to the same storage.
+        stage: Has made the manifest.
+        on_sent: Called with the manifest if it is sent.
 
     Raises:
-        TransferError: Names all files that failed, with their causes.
+        TransferError: It could not be sent.
     """
-    if report.failures:
-        raise TransferError(describe_failures(report, strategy, full=full))
+    if stage.manifest and stage.manifest_storage:
+        elsewhere = deploy.to(_make_strategy(stage.manifest_storage))
+        elsewhere.send(elsewhere.plan([stage.manifest]).uploads, on_sent)
+    else:
+        deploy.send([each for each in plan.uploads if each.source is stage.manifest], on_sent)
+    stage.publish()
 
 
-def remember(cache: ChecksumCache, plan: Plan, report: Report) -> None:
-    """Remember every object that is known to be in the storage, also of a run that failed.
-
-    What is remembered speaks for one version of one object, so nothing of it can become wrong,
-    and the next run need not send again what this one has sent.
-    """
-    pairs: Mapping[str, Pair] = {**plan.pairs, **report.pairs}
-    cache.save(pairs)
+def _make_strategy(storage: Storage) -> Strategy[Any]:
+    path = strategy_for(storage.__class__, staged=False)
+    return (load_strategy(path) if path else SaveStrategy)(storage)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from collectfasta.checksums import Pair
-from collectfasta.strategies.base import Strategy, shadowing
+from collectfasta.shadowing import shadowing
+from collectfasta.strategies.base import Strategy
 
 
 class Leftovers:

@@ -13,6 +13,10 @@ Attributes:
     enabled: ``COLLECTFASTA_ENABLED`` (default: True). False gives Django's own command.
     strategy: ``COLLECTFASTA_STRATEGY``. A dotted path or a class; None (unset) leaves the choice
         to the storage's class.
+    staging_storage: ``COLLECTFASTA_STAGING_STORAGE``. An alias in ``STORAGES`` or the dotted path
+        of a local storage class that post-processes; None (unset) stages with the storage itself.
+    hashed_only: ``COLLECTFASTA_HASHED_ONLY`` (default: False). Send no files under their original
+        names.
     aws_is_gzipped: ``AWS_IS_GZIPPED`` of django-storages.
     gzip_content_types: ``GZIP_CONTENT_TYPES`` of django-storages.
 """
@@ -32,6 +36,8 @@ cache: str
 threads: int | None
 enabled: bool
 strategy: str | type | None
+staging_storage: str | None
+hashed_only: bool
 aws_is_gzipped: bool
 gzip_content_types: Container[str]
 
@@ -97,6 +103,10 @@ _READERS: dict[str, Callable[[], object]] = {
     "threads": _get_threads,
     "enabled": lambda: _get_setting(bool, "COLLECTFASTA_ENABLED", True),
     "strategy": lambda: _get_setting((str, type, type(None)), "COLLECTFASTA_STRATEGY", None),
+    "staging_storage": lambda: _get_setting(
+        (str, type(None)), "COLLECTFASTA_STAGING_STORAGE", None
+    ),
+    "hashed_only": lambda: _get_setting(bool, "COLLECTFASTA_HASHED_ONLY", False),
     "aws_is_gzipped": lambda: _get_setting(bool, "AWS_IS_GZIPPED", False),
     "gzip_content_types": _get_gzip_content_types,
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -90,7 +90,7 @@ def transfer(
     uploads = sorted(plan.uploads, key=lambda each: each.source.size or 0, reverse=True)
     executor = Executor(threads)
     outcomes = executor.run(partial(_send, strategy), uploads)
-    with strategy.exact_names(), closing(outcomes):
+    with strategy.exact_names(), closing(outcomes), _aborting(executor, strategy):
         for decision, sent, error in outcomes:
             if error is None:
                 error = _attempt(on_sent, decision.source)
@@ -102,6 +102,17 @@ def transfer(
             if report.refusal:
                 executor.cancel()
     report.left = len(uploads) - len(report.sent) - len(report.failures)
+
+
+@contextmanager
+def _aborting(executor: Executor, strategy: Strategy[Any]) -> Iterator[None]:
+    """On an interrupt begin nothing more, and end large uploads, before waiting for the rest."""
+    try:
+        yield
+    except BaseException:
+        executor.cancel()
+        strategy.abort()
+        raise
 
 
 def _send(strategy: Strategy[Any], decision: Decision) -> Sent:

@@ -13,4 +13,4 @@ class BrokenCache(LocMemCache):
     def _fail(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise ConnectionError("connection refused by redis://user:password@cache:6379")
 
-    get = set = delete = get_many = set_many = delete_many = _fail  # type: ignore[assignment]
+    get = set = delete = get_many = set_many = delete_many = _fail

@@ -23,10 +23,12 @@ from storages.backends.azure_storage import AzureStorage
 
 from collectfasta.checksums import Checksum, read_chunks
 from collectfasta.remote import ListingDeniedError, RemoteObject
+from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.base import saving_under_exact_names
 from collectfasta.strategies.counting import Counter, mount_pool
-from collectfasta.strategies.listing import CloudStrategy, is_overridden
+from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
+from collectfasta.strategies.listing import CloudStrategy
 
 # The SDK holds what it puts in one request in memory, up to 64 MiB. Larger files go by blocks.
 _ONE_REQUEST = 4 * 1024 * 1024
@@ -73,12 +75,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     @property
     def target_name(self) -> str:
         """The container and the location as a URL."""
-        return f"azure://{self.wrapped_storage.azure_container}/{self.prefix}"
+        return f"azure://{self.target_storage.azure_container}/{self.prefix}"
 
     @property
     def secrets(self) -> list[str]:
         """The storage's secrets, and those within its connection string."""
-        text = self.wrapped_storage.connection_string or ""
+        text = self.target_storage.connection_string or ""
         parts = dict(part.partition("=")[::2] for part in text.split(";"))
         hidden = (parts.get(name) for name in ("AccountKey", "SharedAccessSignature"))
         return [*super().secrets, *filter(None, hidden)]
@@ -90,12 +92,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     def full_path(self, name: str) -> str:
         """Return a cleaned name joined to the location, as the storage does it."""
-        path: str = self.wrapped_storage._get_valid_path(name)
+        path: str = self.target_storage._get_valid_path(name)
         return path
 
-    def connect(self, threads: int) -> None:
+    def prepare(self, threads: int) -> None:
         """Make the one client that all threads use, with a connection for each."""
-        self._container = _make_client(self.wrapped_storage, threads, self._count)
+        self._container = _make_client(self.target_storage, threads, self._count)
 
     # What is there
 
@@ -105,7 +107,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         try:
             for prefix in self._prefixes(by_key):
                 for blob in self._container.list_blobs(
-                    name_starts_with=prefix, timeout=self.wrapped_storage.timeout
+                    name_starts_with=prefix, timeout=self.target_storage.timeout
                 ):
                     if blob.name in by_key:
                         yield _describe(by_key[blob.name], blob)
@@ -124,14 +126,14 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
         return self._container.list_blob_names(
-            name_starts_with=self.prefix, timeout=self.wrapped_storage.timeout
+            name_starts_with=self.prefix, timeout=self.target_storage.timeout
         )
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one blob; one that may not be read is there, but unknown."""
         try:
             blob = self._container.get_blob_client(self.object_key(name))
-            timeout = self.wrapped_storage.timeout
+            timeout = self.target_storage.timeout
             return _describe(name, blob.get_blob_properties(timeout=timeout))
         except ResourceNotFoundError:
             return None
@@ -147,14 +149,14 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         """Open a file as ``AzureStorage._save()`` would send it."""
         with source.open() as content:
             key = self.object_key(source.name)
-            parameters = self.wrapped_storage._get_content_settings_parameters(key, content)
+            parameters = self.target_storage._get_content_settings_parameters(key, content)
             yield Payload(content, self.saves_itself, parameters)
 
     # Put it there, delete it
 
     def exact_names(self) -> AbstractContextManager[None]:
         """Make the storage overwrite while files are sent."""
-        return saving_under_exact_names(self.wrapped_storage, overwrite_files=True)
+        return saving_under_exact_names(self.target_storage, overwrite_files=True)
 
     def put(self, source: SourceFile) -> RemoteObject:
         """Put a file into the container: one request for a small one."""
@@ -170,7 +172,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                     first,
                     overwrite=True,
                     content_settings=settings,
-                    timeout=self.wrapped_storage.timeout,
+                    timeout=self.target_storage.timeout,
                 )
             else:
                 answer, size = self._put_blocks(blob, first, chunks, settings)
@@ -188,10 +190,10 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
             digest.update(chunk)
             size += len(chunk)
             blocks.append(BlobBlock(f"{len(blocks):08}"))
-            blob.stage_block(blocks[-1].id, chunk, len(chunk), timeout=self.wrapped_storage.timeout)
+            blob.stage_block(blocks[-1].id, chunk, len(chunk), timeout=self.target_storage.timeout)
         settings.content_md5 = settings.content_md5 or bytearray(digest.digest())
         answer = blob.commit_block_list(
-            blocks, content_settings=settings, timeout=self.wrapped_storage.timeout
+            blocks, content_settings=settings, timeout=self.target_storage.timeout
         )
         return answer, size
 
@@ -199,7 +201,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         """Delete blobs, 256 a request."""
         for start in range(0, len(keys), _DELETE_BATCH):
             batch = keys[start : start + _DELETE_BATCH]
-            timeout = self.wrapped_storage.timeout
+            timeout = self.target_storage.timeout
             answers = self._container.delete_blobs(
                 *batch, raise_on_any_failure=False, timeout=timeout
             )
@@ -214,7 +216,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Azure refuses for good, and what to do."""
-        container = self.wrapped_storage.azure_container
+        container = self.target_storage.azure_container
         if isinstance(error, ListingDeniedError):
             return f"The credentials may not list the container {container!r}."
         code = _code(error)
@@ -236,6 +238,20 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                 "Contributor may."
             )
         return None
+
+
+class AzureBlobManifestMemoryStrategy(TwoPassInMemoryStrategy):
+    """Deploy a manifest storage by post-processing in memory and sending what differs."""
+
+    storage_class: ClassVar[str | None] = AzureBlobStrategy.storage_class
+    second_strategy = AzureBlobStrategy
+
+
+class AzureBlobManifestFileSystemStrategy(TwoPassFileSystemStrategy):
+    """Deploy a manifest storage by post-processing in a temporary directory."""
+
+    storage_class: ClassVar[str | None] = AzureBlobStrategy.storage_class
+    second_strategy = AzureBlobStrategy
 
 
 def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> ContainerClient:

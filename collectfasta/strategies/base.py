@@ -16,7 +16,7 @@ import mimetypes
 import posixpath
 import pydoc
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from io import BytesIO
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
@@ -29,7 +29,9 @@ from django.utils.encoding import force_bytes
 from collectfasta import settings
 from collectfasta.checksums import md5
 from collectfasta.remote import RemoteObject
+from collectfasta.shadowing import shadowing
 from collectfasta.source import Payload, SourceFile
+from collectfasta.staging import LocalStage, Stage
 
 S = TypeVar("S", bound=Storage)
 Task = tuple[str, str, Storage]
@@ -70,7 +72,7 @@ class Strategy(abc.ABC, Generic[S]):
         return remote_storage
 
     @cached_property
-    def wrapped_storage(self) -> S:
+    def target_storage(self) -> S:
         """The remote storage as wrapped for this run."""
         return self.wrap_storage(self.remote_storage)
 
@@ -90,6 +92,10 @@ class Strategy(abc.ABC, Generic[S]):
     def second_pass_strategy(self) -> Strategy[S] | None:
         """Return the strategy that sends what this one has staged, None if this one sends."""
         return None
+
+    def stage(self, sources: Sequence[SourceFile]) -> AbstractContextManager[Stage]:
+        """Make the stage whose outcome ``second_pass_strategy()`` sends: the wrapped storage."""
+        return nullcontext(LocalStage(self.remote_storage, sources, self.target_storage))
 
     def copy_args_hook(self, args: Task) -> Task:
         """Return path, prefixed path and local storage of a file, changed at will."""
@@ -113,14 +119,14 @@ class Strategy(abc.ABC, Generic[S]):
     @property
     def target_name(self) -> str:
         """How messages call the target."""
-        return self.wrapped_storage.__class__.__name__
+        return self.target_storage.__class__.__name__
 
     @property
     def requests_made(self) -> int | None:
         """How many requests were made so far, None if they are not counted."""
         return None
 
-    def connect(self, threads: int) -> None:
+    def prepare(self, threads: int) -> None:
         """Make ready for being used by that many threads; called once, in the main thread."""
 
     def object_key(self, name: str) -> str:
@@ -153,7 +159,7 @@ class Strategy(abc.ABC, Generic[S]):
         A storage that does not overwrite would take another name for a file that exists, and
         deleting the file first would leave the live site without it.
         """
-        return saving_under_exact_names(self.wrapped_storage)
+        return saving_under_exact_names(self.target_storage)
 
     def upload(self, source: SourceFile) -> RemoteObject | None:
         """Put a file into the storage, over what is there.
@@ -162,24 +168,27 @@ class Strategy(abc.ABC, Generic[S]):
             What the remote now says of the object, None if it says nothing.
         """
         with source.open() as content:
-            saved = self.wrapped_storage.save(source.name, content)
+            saved = self.target_storage.save(source.name, content)
         if saved != source.name:
             raise ValueError(f"the storage saved it as {saved!r}")
         return None
+
+    def abort(self) -> None:
+        """End large uploads that are under way, as their threads wait for them."""
 
     def stored_names(self) -> Iterable[str] | None:
         """Return the names of all objects under the location, for ``--clear``.
 
         None: there is no location, so what belongs to this project can't be told.
         """
-        location: object = getattr(self.wrapped_storage, "location", "")
-        return _walk(self.wrapped_storage, "") if location else None
+        location: object = getattr(self.target_storage, "location", "")
+        return _walk(self.target_storage, "") if location else None
 
     def delete_files(self, names: Sequence[str]) -> None:
         """Delete objects, as many at a time as the remote takes; missing ones are no error."""
         for name in names:
             with suppress(*self.delete_not_found_exception):
-                self.wrapped_storage.delete(name)
+                self.target_storage.delete(name)
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why the remote refuses for good and what to do; None: it doesn't."""
@@ -188,7 +197,7 @@ class Strategy(abc.ABC, Generic[S]):
     @property
     def secrets(self) -> list[str]:
         """What must not appear in any output: the values of ``secret_attributes``."""
-        storage: Any = self.wrapped_storage
+        storage: Any = self.target_storage
         values = (getattr(storage, name, None) for name in self.secret_attributes)
         return [value for value in values if isinstance(value, str) and value]
 
@@ -197,21 +206,6 @@ class Strategy(abc.ABC, Generic[S]):
 def _plain_payload(source: SourceFile) -> Iterator[Payload]:
     with source.open() as content:
         yield Payload(content)
-
-
-@contextmanager
-def shadowing(storage: Any, **attributes: object) -> Iterator[None]:
-    """Give a storage other attributes for as long as the context lasts."""
-    # Those of a lazy storage are on the one behind it.
-    own = vars(storage.__dict__.get("_wrapped", storage))
-    before = {name: own[name] for name in attributes if name in own}
-    own.update(attributes)
-    try:
-        yield
-    finally:
-        for name in attributes:
-            del own[name]
-        own.update(before)
 
 
 def saving_under_exact_names(storage: Any, **attributes: object) -> AbstractContextManager[None]:

@@ -24,8 +24,14 @@ from storages.utils import ReadBytesWrapper
 
 from collectfasta.checksums import Checksum, read_chunks
 from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
+from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
-from collectfasta.strategies.listing import CloudStrategy, is_overridden
+from collectfasta.strategies.hashing import (
+    TwoPassFileSystemStrategy,
+    TwoPassInMemoryStrategy,
+    WithoutPrefixMixin,
+)
+from collectfasta.strategies.listing import CloudStrategy
 from collectfasta.strategies.s3 import Boto3Engine, S3Engine, S3Object
 
 # What is at most this large is read at once; memory is this many bytes for each thread.
@@ -73,22 +79,22 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     @property
     def target_id(self) -> str | None:
         """Endpoint, bucket and location."""
-        endpoint = self.wrapped_storage.endpoint_url or "aws"
-        return f"s3 {endpoint} {self.wrapped_storage.bucket_name} {self.prefix}"
+        endpoint = self.target_storage.endpoint_url or "aws"
+        return f"s3 {endpoint} {self.target_storage.bucket_name} {self.prefix}"
 
     @property
     def target_name(self) -> str:
         """The bucket and the location as a URL."""
-        return f"s3://{self.wrapped_storage.bucket_name}/{self.prefix}"
+        return f"s3://{self.target_storage.bucket_name}/{self.prefix}"
 
     @property
     def requests_made(self) -> int | None:
         """How many requests were made so far, retries included."""
         return self._engine.requests
 
-    def connect(self, threads: int) -> None:
+    def prepare(self, threads: int) -> None:
         """Make the one client that all threads use."""
-        self._engine = Boto3Engine(self.wrapped_storage, threads)
+        self._engine = Boto3Engine(self.target_storage, threads)
 
     # What is there
 
@@ -112,7 +118,7 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
         key = self.object_key(name)
-        allowed = self.wrapped_storage.get_object_parameters(key)
+        allowed = self.target_storage.get_object_parameters(key)
         parameters = {k: v for k, v in allowed.items() if k in ALLOWED_DOWNLOAD_ARGS}
         try:
             entry = self._engine.head(key, parameters)
@@ -141,7 +147,7 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     def _part_size(self, size: int) -> int:
         """Return the size of the parts that the storage would send a file of this size in."""
-        chunk_size = self.wrapped_storage.transfer_config.multipart_chunksize
+        chunk_size = self.target_storage.transfer_config.multipart_chunksize
         return int(ChunksizeAdjuster().adjust_chunksize(chunk_size, size))
 
     # What would be there
@@ -149,7 +155,7 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     @contextmanager
     def open_payload(self, source: SourceFile) -> Iterator[Payload]:
         """Open a file as ``S3Storage._save()`` would send it: its parameters, its compressor."""
-        storage = self.wrapped_storage
+        storage = self.target_storage
         with source.open() as content:
             parameters = storage._get_write_parameters(self.object_key(source.name), content)
             body: Any = ReadBytesWrapper(content)
@@ -169,7 +175,7 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         """Put a file into the bucket: one request below the storage's multipart threshold."""
         key = self.object_key(source.name)
         with self.open_payload(source) as payload, _sized(payload, source) as (body, size):
-            if size < self.wrapped_storage.transfer_config.multipart_threshold:
+            if size < self.target_storage.transfer_config.multipart_threshold:
                 etag = self._engine.put(key, body, size, payload.parameters)
             else:
                 content = self._local_path(source, payload) or body
@@ -186,6 +192,10 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         )
         return storage.path(source.path) if is_plain and not payload.encoded else None
 
+    def abort(self) -> None:
+        """Abort the multipart uploads that are under way."""
+        self._engine.abort()
+
     def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete objects, 1,000 a request."""
         self._engine.delete(keys)
@@ -198,8 +208,8 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     def _explain_configuration(self) -> str | None:
         """Say what the storage lacks to work at all: its client fails in ways that don't tell."""
-        endpoint = self.wrapped_storage.endpoint_url
-        if not self.wrapped_storage.bucket_name:
+        endpoint = self.target_storage.endpoint_url
+        if not self.target_storage.bucket_name:
             return (
                 "The storage of the static files names no bucket: set bucket_name in its OPTIONS, "
                 "or AWS_STORAGE_BUCKET_NAME."
@@ -221,7 +231,7 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         if isinstance(error, ParamValidationError):
             return f"boto3 does not send what the storage asks for: {_in_one_line(error)}"
         if isinstance(error, BotoCoreError):
-            where = self.wrapped_storage.endpoint_url or "AWS"
+            where = self.target_storage.endpoint_url or "AWS"
             return f"S3 can't be used at {where}: {_in_one_line(error)}"
         if isinstance(error, ListingDeniedError):
             return self._explain_code("AccessDenied", "ListObjectsV2")
@@ -230,7 +240,7 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         return None
 
     def _explain_code(self, code: str, operation: str) -> str | None:
-        bucket, where = self.wrapped_storage.bucket_name, self.wrapped_storage.endpoint_url or "AWS"
+        bucket, where = self.target_storage.bucket_name, self.target_storage.endpoint_url or "AWS"
         if code == "NoSuchBucket":
             return (
                 f"The bucket {bucket!r} does not exist at {where}: create it, or correct the "
@@ -251,13 +261,31 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         return None
 
     def _explain_denial(self, operation: str) -> str:
-        resource = f"arn:aws:s3:::{self.wrapped_storage.bucket_name}"
+        resource = f"arn:aws:s3:::{self.target_storage.bucket_name}"
         if operation == "ListObjectsV2":
             return f"The credentials lack the permission s3:ListBucket on {resource}."
         action = _ACTIONS.get(operation, f"s3:{operation}")
-        if action == "s3:PutObject" and self.wrapped_storage.default_acl:
+        if action == "s3:PutObject" and self.target_storage.default_acl:
             action += " and s3:PutObjectAcl"
         return f"The credentials lack the permission {action} on {resource}/{self.prefix}*."
+
+
+class Boto3WithoutPrefixStrategy(WithoutPrefixMixin, Boto3Strategy):
+    """Send what is staged."""
+
+
+class Boto3ManifestMemoryStrategy(TwoPassInMemoryStrategy):
+    """Deploy a manifest storage by post-processing in memory and sending what differs."""
+
+    storage_class: ClassVar[str | None] = Boto3Strategy.storage_class
+    second_strategy = Boto3WithoutPrefixStrategy
+
+
+class Boto3ManifestFileSystemStrategy(TwoPassFileSystemStrategy):
+    """Deploy a manifest storage by post-processing in a temporary directory."""
+
+    storage_class: ClassVar[str | None] = Boto3Strategy.storage_class
+    second_strategy = Boto3WithoutPrefixStrategy
 
 
 def _in_one_line(error: Exception) -> str:

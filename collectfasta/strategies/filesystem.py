@@ -15,9 +15,10 @@ from django.utils.crypto import get_random_string
 from collectfasta.checksums import Checksum, md5
 from collectfasta.errors import describe
 from collectfasta.remote import RemoteObject
+from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import CachingHashStrategy
-from collectfasta.strategies.listing import ListingStrategy, is_overridden
+from collectfasta.strategies.listing import ListingStrategy
 
 
 class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
@@ -28,7 +29,7 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
     @property
     def target_name(self) -> str:
         """The directory."""
-        return str(self.wrapped_storage.location)
+        return str(self.target_storage.location)
 
     def list_remote(self, names: Sequence[str]) -> Iterable[RemoteObject] | None:
         """Return the named files that exist."""
@@ -36,7 +37,7 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Return what the file system says of one file, None if there is none."""
-        path = self.wrapped_storage.path(name)
+        path = self.target_storage.path(name)
         try:
             found = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -51,14 +52,26 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         version = f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
         return RemoteObject(name, version, found.st_size, read_checksum=partial(_checksum, path))
 
+    def get_remote_file_hash(self, prefixed_path: str) -> str | None:
+        """Return the checksum of a deployed file, None if there is none.
+
+        By a ``get_local_file_hash`` of one's own, where there is one, so that both sides agree.
+        """
+        if not self._has_own("get_local_file_hash"):
+            return super().get_remote_file_hash(prefixed_path)
+        try:
+            return self.get_local_file_hash(prefixed_path, self.target_storage)
+        except FileNotFoundError:
+            return None
+
     def upload(self, source: SourceFile) -> RemoteObject | None:
         """Write a file beside the one that it replaces, then rename it over that one.
 
         A storage class with a ``_save()`` of its own writes as it likes, over what is there.
         """
-        cls = self.wrapped_storage.__class__
+        cls = self.target_storage.__class__
         if any(is_overridden(cls, name, outside=("django.",)) for name in ("save", "_save")):
-            path = self.wrapped_storage.path(source.name)
+            path = self.target_storage.path(source.name)
             if os.path.islink(path):
                 # What is written through a link that --link has made would overwrite the source.
                 os.unlink(path)
@@ -74,15 +87,15 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         )
         try:
             with source.open() as content:
-                self.wrapped_storage.save(temporary, content)
-            os.replace(self.wrapped_storage.path(temporary), self.wrapped_storage.path(source.name))
+                self.target_storage.save(temporary, content)
+            os.replace(self.target_storage.path(temporary), self.target_storage.path(source.name))
         except BaseException:
-            self.wrapped_storage.delete(temporary)
+            self.target_storage.delete(temporary)
             raise
 
     def stored_names(self) -> Iterator[str]:
         """Return the names of all files and links; what links to folders lead to is not ours."""
-        root = self.wrapped_storage.location
+        root = self.target_storage.location
         for folder, _, files in os.walk(root, onerror=_raise_unless_missing):
             for name in files:
                 yield os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
@@ -91,7 +104,7 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         """Delete files, and links that lead nowhere."""
         for name in names:
             with suppress(FileNotFoundError):
-                os.unlink(self.wrapped_storage.path(name))
+                os.unlink(self.target_storage.path(name))
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line what the file system refuses, and for which path."""
@@ -109,7 +122,7 @@ class CachingFileSystemStrategy(FileSystemStrategy, CachingHashStrategy[FileSyst
     @property
     def target_id(self) -> str | None:
         """The directory."""
-        return f"file {self.wrapped_storage.location}"
+        return f"file {self.target_storage.location}"
 
 
 def _raise_unless_missing(error: OSError) -> None:

@@ -21,6 +21,7 @@ from collectfasta.checksums import Checksum
 from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.counting import Counter, mount_pool
+from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
 
 # What is sent in one request is held in memory, so larger files go by resumable upload, in chunks
@@ -57,21 +58,21 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     @property
     def target_id(self) -> str | None:
         """Bucket and location."""
-        return f"gs {self.wrapped_storage.client._connection.API_BASE_URL} {self.target_name}"
+        return f"gs {self.target_storage.client._connection.API_BASE_URL} {self.target_name}"
 
     @property
     def target_name(self) -> str:
         """The bucket and the location as a URL."""
-        return f"gs://{self.wrapped_storage.bucket_name}/{self.prefix}"
+        return f"gs://{self.target_storage.bucket_name}/{self.prefix}"
 
     @property
     def requests_made(self) -> int | None:
         """How many requests were made so far, retries included."""
         return self._count.value
 
-    def connect(self, threads: int) -> None:
+    def prepare(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""
-        client = self.wrapped_storage.client
+        client = self.target_storage.client
         # It would ask for the bucket's metadata, in a thread of its own, to decorate traces.
         client._bucket_metadata_cache = None
         mount_pool(client._http, threads, self._count)
@@ -88,8 +89,8 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             raise ListingDeniedError(str(error)) from error
 
     def _list_from(self, key: str, last: str) -> Page[Blob]:
-        pages = self.wrapped_storage.client.list_blobs(
-            self.wrapped_storage.bucket_name,
+        pages = self.target_storage.client.list_blobs(
+            self.target_storage.bucket_name,
             prefix=self.prefix,
             start_offset=key,
             page_size=_PAGE,
@@ -105,14 +106,14 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
-        client, bucket = self.wrapped_storage.client, self.wrapped_storage.bucket_name
+        client, bucket = self.target_storage.client, self.target_storage.bucket_name
         for blob in client.list_blobs(bucket, prefix=self.prefix, fields=_FIELDS):
             yield blob.name
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
         try:
-            blob = self.wrapped_storage.bucket.get_blob(self.object_key(name))
+            blob = self.target_storage.bucket.get_blob(self.object_key(name))
         except Forbidden:
             return RemoteObject(name)
         return blob and _describe(name, blob)
@@ -126,7 +127,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         The parameters are the blob's properties, and ``content_type`` and ``predefined_acl``,
         which an upload takes by themselves.
         """
-        storage = self.wrapped_storage
+        storage = self.target_storage
         key = self.object_key(source.name)
         guessed_type, guessed_encoding = mimetypes.guess_type(key)
         parameters = storage.get_object_parameters(key)
@@ -152,9 +153,9 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         """Put a file into the bucket: one request for a small one."""
         with self.open_payload(source) as payload:
             small = (source.size or 0) <= _ONE_REQUEST
-            chunk_size = self.wrapped_storage.blob_chunk_size or (None if small else _CHUNK)
+            chunk_size = self.target_storage.blob_chunk_size or (None if small else _CHUNK)
             blob = Blob(
-                self.object_key(source.name), self.wrapped_storage.bucket, chunk_size=chunk_size
+                self.object_key(source.name), self.target_storage.bucket, chunk_size=chunk_size
             )
             properties = dict(payload.parameters)
             upload = {key: properties.pop(key) for key in ("content_type", "predefined_acl")}
@@ -167,11 +168,11 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete objects, 100 a request."""
-        bucket = self.wrapped_storage.bucket
+        bucket = self.target_storage.bucket
         for start in range(0, len(keys), _DELETE_BATCH):
             batch = keys[start : start + _DELETE_BATCH]
             try:
-                with self.wrapped_storage.client.batch():
+                with self.target_storage.client.batch():
                     bucket.delete_blobs(batch)
             except GoogleCloudError:
                 # Of one call: it hides what became of the others, and no call is made again. By
@@ -182,7 +183,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Google Cloud Storage refuses for good, and what to do."""
-        bucket = self.wrapped_storage.bucket_name
+        bucket = self.target_storage.bucket_name
         if isinstance(error, (GoogleAuthError, Unauthorized)):
             return (
                 f"The credentials for the bucket {bucket!r} are refused or missing: correct the "
@@ -208,6 +209,20 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
                 "storage.objects.list, as the role Storage Object User has them."
             )
         return None
+
+
+class GoogleCloudManifestMemoryStrategy(TwoPassInMemoryStrategy):
+    """Deploy a manifest storage by post-processing in memory and sending what differs."""
+
+    storage_class: ClassVar[str | None] = GoogleCloudStrategy.storage_class
+    second_strategy = GoogleCloudStrategy
+
+
+class GoogleCloudManifestFileSystemStrategy(TwoPassFileSystemStrategy):
+    """Deploy a manifest storage by post-processing in a temporary directory."""
+
+    storage_class: ClassVar[str | None] = GoogleCloudStrategy.storage_class
+    second_strategy = GoogleCloudStrategy
 
 
 def _describe(name: str, blob: Blob, parameters: str = "") -> RemoteObject:

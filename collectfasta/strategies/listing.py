@@ -14,6 +14,7 @@ from storages.utils import clean_name
 
 from collectfasta.checksums import md5
 from collectfasta.remote import RemoteIndex, RemoteObject, compare
+from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy, S
 
@@ -27,13 +28,6 @@ _HASH_HOOKS = (
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html and
 # https://cloud.google.com/storage/docs/objects#naming. Azure allows 1,024 characters.
 _LONGEST_KEY = 1024
-
-
-def is_overridden(cls: type, name: str, *, outside: tuple[str, ...]) -> bool:
-    """Tell whether the method that a class has comes from outside of some packages."""
-    owners = (each for each in cls.__mro__ if name in vars(each))
-    owner = next(owners, None)
-    return owner is not None and not owner.__module__.startswith(outside)
 
 
 class ListingStrategy(HashStrategy[S], abc.ABC):
@@ -121,7 +115,7 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
 
     def full_path(self, name: str) -> str:
         """Return a cleaned name joined to the location, as the storage does it."""
-        storage: Any = self.wrapped_storage
+        storage: Any = self.target_storage
         path: str = storage._normalize_name(name)
         return path
 
@@ -133,7 +127,7 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
     @cached_property
     def saves_itself(self) -> bool:
         """Whether the storage's class has a way of saving of its own, which is always obeyed."""
-        cls = self.wrapped_storage.__class__
+        cls = self.target_storage.__class__
         packages = ("storages.", "django.")
         return any(is_overridden(cls, name, outside=packages) for name in ("save", "_save"))
 

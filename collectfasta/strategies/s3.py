@@ -15,8 +15,8 @@ from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
 from collectfasta.remote import ListingDeniedError, Page
+from collectfasta.shadowing import is_overridden
 from collectfasta.strategies.counting import Counter
-from collectfasta.strategies.listing import is_overridden
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -60,6 +60,9 @@ class S3Engine(Protocol):
 
     def put_parts(self, key: str, body: str | IO[bytes], parameters: Mapping[str, Any]) -> str:
         """Store a large file, named by its path or open, in parts and return the ETag."""
+
+    def abort(self) -> None:
+        """Abort the uploads in parts that are under way; their callers get an error."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; missing ones are no error."""
@@ -145,6 +148,10 @@ class Boto3Engine:
         future = self._manager.upload(body, self._bucket, key, extra_args=dict(parameters))
         future.result()
         return self._etags.pop(key, "")
+
+    def abort(self) -> None:
+        """Abort the uploads in parts that are under way; their callers get an error."""
+        self._manager.shutdown(cancel=True, cancel_msg="interrupted")
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects by 1,000 a request; missing ones are no error."""

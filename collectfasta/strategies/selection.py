@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.files.storage import Storage
 
+from collectfasta import settings
 from collectfasta.strategies.base import Strategy
 
 _STRATEGIES = {
@@ -19,14 +20,31 @@ _STRATEGIES = {
     ),
 }
 
+_MANIFEST = "django.contrib.staticfiles.storage.ManifestFilesMixin"
+_MANIFEST_STRATEGIES = {
+    "storages.backends.s3.S3Storage": "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy",
+    "storages.backends.gcloud.GoogleCloudStorage": (
+        "collectfasta.strategies.gcloud.GoogleCloudManifestMemoryStrategy"
+    ),
+    "storages.backends.azure_storage.AzureStorage": (
+        "collectfasta.strategies.azure.AzureBlobManifestMemoryStrategy"
+    ),
+}
 
-def strategy_for(storage_class: type[Storage]) -> str | None:
+
+def strategy_for(storage_class: type[Storage], *, staged: bool = True) -> str | None:
     """Return the dotted path of the strategy for a storage class, None if there is none.
 
-    A subclass gets the strategy of the nearest class that has one.
+    A subclass gets the strategy of the nearest class that has one. What hashes files, or is to be
+    staged by another class, gets the one that stages, unless ``staged`` is False.
     """
-    paths = (_STRATEGIES.get(path) for path in _class_paths(storage_class))
-    return next((path for path in paths if path), None)
+    known = (path for path in _class_paths(storage_class) if path in _STRATEGIES)
+    found = next(known, None)
+    if found is None:
+        return None
+    if staged and (_MANIFEST in _class_paths(storage_class) or settings.staging_storage):
+        return _MANIFEST_STRATEGIES.get(found, _STRATEGIES[found])
+    return _STRATEGIES[found]
 
 
 def fits(strategy: type[Strategy[Storage]], storage_class: type[Storage]) -> bool:

@@ -252,7 +252,7 @@ def test_hooks_are_called_for_each_file(
     ]
 
 
-def test_the_wrapped_storage_is_saved_to(
+def test_the_target_storage_is_saved_to(
     nowhere: Nowhere, tree: StaticTree, collectstatic: CollectStatic
 ) -> None:
     collectstatic(nowhere, strategy=Wrapped)

@@ -141,7 +141,7 @@ def test_a_strategy_has_its_storage_and_may_replace_it() -> None:
     strategy = OwnStrategy(storage)
     assert strategy.remote_storage is storage
     strategy.remote_storage = InMemoryStorage()
-    assert strategy.wrapped_storage is strategy.remote_storage
+    assert strategy.target_storage is strategy.remote_storage
 
 
 def test_a_strategy_names_the_exceptions_of_a_deletion_of_nothing() -> None:

@@ -310,9 +310,15 @@ class TestLeapfrog:
         assert asked == [("a", ""), ("d", "b")]
 
 
-@given(keys, keys)
-def test_what_s3_is_asked_to_list_behind_sorts_before_the_key(key: str, other: str) -> None:
+@given(keys)
+def test_what_s3_is_asked_to_list_behind_sorts_before_the_key(key: str) -> None:
     assert just_before(key).encode() < key.encode()
+
+
+@given(keys)
+def test_what_s3_is_asked_to_list_behind_adds_nothing_that_a_service_may_not_take(key: str) -> None:
+    assert just_before(key).startswith(key[:-1])
+    assert all(" " <= character <= "~" for character in just_before(key)[len(key) - 1 :])
 
 
 def test_a_copy_of_a_remote_object_is_no_other_for_how_its_checksum_is_read() -> None:

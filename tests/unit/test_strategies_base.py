@@ -415,7 +415,7 @@ class TestUpload:
         with pytest.raises(ValueError, match=r"'my-a\.css'"), strategy.exact_names():
             strategy.upload(source)
 
-    def test_the_wrapped_storage_is_used_and_wrapped_once(self) -> None:
+    def test_the_target_storage_is_used_and_wrapped_once(self) -> None:
         wrapped = InMemoryStorage()
         calls = []
 

@@ -235,7 +235,7 @@ class TestFailures:
     ) -> None:
         strategy = strategy_for_directory(tmp_path, {}, BreakingStrategy)
         send(sources_of({"broken.css": b"x", "b.css": b"x"}), strategy, threads=threads)
-        assert strategy.wrapped_storage.get_available_name("b.css") != "b.css"
+        assert strategy.target_storage.get_available_name("b.css") != "b.css"
 
 
 class TestRefusal:

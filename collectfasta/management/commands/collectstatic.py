@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,20 +12,19 @@ from django.contrib.staticfiles.management.commands import collectstatic
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.files.storage import Storage
 from django.core.management.base import CommandError, CommandParser
-from django.template.defaultfilters import filesizeformat
 
 from collectfasta import checks, settings
-from collectfasta.checksums import Pair
-from collectfasta.commit import commit, load_pairs, remember
+from collectfasta.commit import commit, without_manifest
+from collectfasta.deploy import Deploy
 from collectfasta.errors import describe, redact
+from collectfasta.interrupts import terminable
 from collectfasta.leftovers import Leftovers, find_leftovers, noting_names
-from collectfasta.plan import Plan, PlanError, Reason, make_plan
+from collectfasta.plan import Decision, Plan, PlanError, Reason
 from collectfasta.source import SourceFile
+from collectfasta.staging import PostProcessed, Stage, without_originals
 from collectfasta.strategies import Strategy, load_strategy
 from collectfasta.strategies.selection import strategy_for
-from collectfasta.transfer import Report, TransferError, transfer
-
-PostProcessed = tuple[str, str | None, bool | Exception]
+from collectfasta.transfer import TransferError
 
 
 class Command(collectstatic.Command):
@@ -52,6 +51,11 @@ class Command(collectstatic.Command):
             action="store_true",
             help="Run Django's own collectstatic command.",
         )
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="Send every file, also those that the storage has already.",
+        )
 
     def get_check_kwargs(self, options: dict[str, Any]) -> Any:
         """Leave Collectfasta's checks out where Django's own command is asked for."""
@@ -74,7 +78,9 @@ class Command(collectstatic.Command):
             CommandError: Collectfasta's settings can't be used.
         """
         disabled = options.pop("disable_collectfasta", False)
+        forced = options.pop("force", False)
         super().set_options(**options)
+        self.is_forced = self.clear or forced
         self.traceback = options.get("traceback", False)
         self.sources, self.strategy, self.facts = [], None, None
         if disabled or self.symlink or not self._is_enabled():
@@ -95,7 +101,7 @@ class Command(collectstatic.Command):
         return load_strategy(configured) if configured else None
 
     def _make_strategy(self) -> Strategy[Any] | None:
-        for check in (checks.check_settings, checks.check_cache, checks.check_strategy):
+        for check in checks.ALL_CHECKS:
             for problem in check(None):
                 raise CommandError(f"{problem.msg} {problem.hint or ''}".rstrip())
         strategy_class = self._load_strategy()
@@ -105,8 +111,20 @@ class Command(collectstatic.Command):
             return None
         strategy = strategy_class(self.storage)
         strategy.dry_run = self.dry_run
-        self.storage = strategy.wrapped_storage
+        self.storage = strategy.target_storage
+        self._hint_at_staging(strategy_class)
         return strategy
+
+    def _hint_at_staging(self, strategy_class: type[Strategy[Any]]) -> None:
+        better = strategy_for(self.storage.__class__)
+        if better == strategy_for(self.storage.__class__, staged=False) or better is None:
+            return
+        if strategy_class.second_pass_strategy is Strategy.second_pass_strategy:
+            self.log(
+                f"{strategy_class.__name__} post-processes in the remote storage. This is faster: "
+                f"COLLECTFASTA_STRATEGY = {better!r}",
+                level=1,
+            )
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
         """Gather a file that a finder found; all are deployed as a whole later."""
@@ -130,7 +148,14 @@ class Command(collectstatic.Command):
         # All that Django's collect() asks of its storage is to post-process.
         self.storage, self.post_process = SimpleNamespace(post_process=lambda *_, **__: steps), True
         try:
-            return self._collect()
+            with terminable():
+                return self._collect()
+        except KeyboardInterrupt:
+            raise CommandError(
+                "Interrupted: what was sent stays, no manifest was published, and the next run "
+                "sends the rest.",
+                returncode=130,
+            ) from None
         finally:
             self.storage, self.post_process = storage, post_process
 
@@ -139,69 +164,109 @@ class Command(collectstatic.Command):
         return collected
 
     def _deploy(self, strategy: Strategy[Any], is_post_processing: bool) -> Iterator[PostProcessed]:
-        """Plan, transfer, post-process, commit; yield what Django's post-processing yields."""
-        started = time.monotonic()
-        report = Report()
+        """Deploy in one pass or in two; yield what Django's post-processing yields."""
+        sender = strategy.second_pass_strategy()
+        if sender is None:
+            yield from self._deploy_directly(strategy, is_post_processing)
+        elif is_post_processing:
+            yield from self._deploy_staged(strategy, sender)
+        else:
+            yield from self._deploy_directly(sender, is_post_processing)
+
+    def _deploy_directly(
+        self, strategy: Strategy[Any], is_post_processing: bool
+    ) -> Iterator[PostProcessed]:
+        """Send what was found, then let the storage post-process."""
         kept = {source.name for source in self.sources}
-        with self._in_words(strategy):
-            threads = _connect(strategy)
-            cache, pairs = load_pairs(strategy)
-            plan = make_plan(
-                self.sources,
-                strategy,
-                pairs,
-                threads=threads,
-                forced=self.clear,
-                full=self._is_full,
-            )
-            self._announce(plan)
-        try:
+        with self._deploying(strategy) as deploy:
             with self._in_words(strategy):
-                if not self.dry_run:
-                    transfer(plan, strategy, report, threads=threads, on_sent=self._on_sent)
-                    commit(report, strategy, full=self._is_full)
-                self.copied_files += [each.source.prefixed_path for each in plan.uploads]
-            if is_post_processing and hasattr(strategy.wrapped_storage, "post_process"):
-                with noting_names(strategy.wrapped_storage, dry_run=self.dry_run) as names:
-                    for processed in self._post_process(strategy.wrapped_storage):
+                plan = deploy.plan(self.sources)
+                self._announce(strategy, plan)
+                self._send(deploy, plan, plan.uploads)
+            if is_post_processing and hasattr(strategy.target_storage, "post_process"):
+                with noting_names(strategy.target_storage, dry_run=self.dry_run) as names:
+                    for processed in self._post_process(strategy.target_storage):
                         kept |= {name for name in processed[:2] if name}
                         yield processed
                 kept |= names
             with self._in_words(strategy):
-                if self.clear:
-                    self._delete_leftovers(strategy, pairs, kept)
+                self._delete_leftovers(deploy, kept)
+
+    def _deploy_staged(
+        self, strategy: Strategy[Any], sender: Strategy[Any]
+    ) -> Iterator[PostProcessed]:
+        """Post-process locally, send the difference, the manifest last."""
+        with strategy.stage(self.sources) as stage, self._withdrawing(stage):
+            yield from stage.post_process(dry_run=self.dry_run)
+            files = without_originals(stage) if settings.hashed_only else stage.files
+            if stage.manifest and not stage.manifest_storage:
+                files.append(stage.manifest)
+            with self._deploying(sender) as deploy, self._in_words(sender):
+                plan = deploy.plan(files)
+                self._announce(sender, plan)
+                self._send(deploy, plan, without_manifest(plan, stage))
+                if not self.dry_run:
+                    commit(deploy, plan, stage, partial(self._on_sent, sender))
+                self._delete_leftovers(deploy, {each.name for each in files})
+
+    @contextmanager
+    def _deploying(self, strategy: Strategy[Any]) -> Iterator[Deploy]:
+        """Make a deploy ready and, however it ends, remember what it has done."""
+        with self._in_words(strategy):
+            deploy = Deploy(
+                strategy, dry_run=self.dry_run, forced=self.is_forced, full=self._is_full
+            )
+        try:
+            yield deploy
         finally:
-            if cache and not self.dry_run:
-                remember(cache, plan, report)
-        self.facts = _tell(strategy, plan, report, time.monotonic() - started, self.dry_run)
+            deploy.remember()
+        self.facts = deploy.tell(type(self.strategy).__name__)
+
+    @contextmanager
+    def _withdrawing(self, stage: Stage) -> Iterator[None]:
+        """Let the process's storage name the last deploy's files, unless this one succeeds."""
+        try:
+            yield
+        except BaseException:
+            stage.withdraw()
+            raise
+        if self.dry_run:
+            stage.withdraw()
 
     def _post_process(self, storage: Any) -> Iterator[PostProcessed]:
         found = {each.prefixed_path: (each.storage, each.path) for each in self.sources}
         yield from storage.post_process(found, dry_run=self.dry_run)
 
-    def _announce(self, plan: Plan) -> None:
+    def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
+        """Say what stays and, in a dry run, what would be sent."""
+        found = set(self.sources)
         for each in plan.decisions:
             source = each.source
             if each.reason is Reason.UNMODIFIED:
-                self.unmodified_files.append(source.prefixed_path)
                 self.log(f"Skipping '{source.path}' (not modified)")
+                if source in found:
+                    self.unmodified_files.append(source.prefixed_path)
                 if not self.dry_run:
-                    self._call_hook("on_skip_hook", source)
+                    strategy.on_skip_hook(source.path, source.prefixed_path, source.storage)
             elif self.dry_run:
                 self.log(f"Pretending to copy '{source.label}'", level=1)
 
-    def _on_sent(self, source: SourceFile) -> None:
+    def _send(self, deploy: Deploy, plan: Plan, decisions: list[Decision]) -> None:
+        if not self.dry_run:
+            deploy.send(decisions, partial(self._on_sent, deploy.strategy))
+        sent, found = {each.source for each in plan.uploads}, self.sources
+        self.copied_files += [each.prefixed_path for each in found if each in sent]
+
+    def _on_sent(self, strategy: Strategy[Any], source: SourceFile) -> None:
         self.log(f"Copying '{source.label}'")
-        self._call_hook("post_copy_hook", source)
+        strategy.post_copy_hook(source.path, source.prefixed_path, source.storage)
 
-    def _call_hook(self, name: str, source: SourceFile) -> None:
-        getattr(self.strategy, name)(source.path, source.prefixed_path, source.storage)
-
-    def _delete_leftovers(
-        self, strategy: Strategy[Any], pairs: Mapping[str, Pair], kept: Iterable[str]
-    ) -> None:
+    def _delete_leftovers(self, deploy: Deploy, kept: set[str]) -> None:
         """Delete what earlier deploys left, through Django's clear_dir() for its messages."""
-        names = find_leftovers(strategy, pairs, kept, warn=lambda text: self.log(text, level=1))
+        if not self.clear:
+            return
+        strategy, warn = deploy.strategy, lambda text: self.log(text, level=1)
+        names = find_leftovers(strategy, deploy.pairs, kept, warn=warn)
         storage, self.storage = self.storage, Leftovers(names)
         try:
             super().clear_dir("")
@@ -230,29 +295,3 @@ class Command(collectstatic.Command):
                 reason += "\n" + describe(error, full=True)
             # Without its cause, whose text may hold a signed URL.
             raise CommandError(redact(reason, strategy.secrets)) from None
-
-
-def _connect(strategy: Strategy[Any]) -> int:
-    """Make a strategy ready and return how many threads it gets."""
-    threads = settings.threads
-    if threads is None:
-        threads = strategy.default_threads
-    strategy.connect(threads)
-    return threads
-
-
-def _tell(strategy: Strategy[Any], plan: Plan, report: Report, seconds: float, is_dry: bool) -> str:
-    """Say what a deploy took, in a line."""
-    number, size = len(report.sent), report.size
-    if is_dry:
-        number = len(plan.uploads)
-        size = sum(each.source.size or 0 for each in plan.uploads)
-    objects = f"{number} object{'' if number == 1 else 's'}"
-    # A narrow terminal may break the line here.
-    amount = filesizeformat(size).replace("\xa0", " ")
-    requests = strategy.requests_made
-    made = "" if requests is None else f", {requests} request{'' if requests == 1 else 's'}"
-    return (
-        f"{type(strategy).__name__}: {objects} ({amount}) {'to be sent' if is_dry else 'sent'} "
-        f"to {strategy.target_name}{made}, {seconds:.1f} s."
-    )

@@ -1,0 +1,114 @@
+"""One deploy to one target: what is known before it, what it does, what is remembered of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+
+from collectfasta import settings
+from collectfasta.checksums import ChecksumCache, Pair
+from collectfasta.plan import Decision, Plan, make_plan
+from collectfasta.source import SourceFile
+from collectfasta.strategies.base import Strategy
+from collectfasta.transfer import Report, TransferError, describe_failures, transfer
+
+
+class Deploy:
+    """Plan, transfer and commit files to a target.
+
+    Args:
+        strategy: Sends; it is made ready here.
+        dry_run: Write nothing.
+        forced: Send everything.
+        full: Tell the traceback behind each failure.
+
+    Attributes:
+        pairs: What was remembered of the target's objects.
+        report: What was sent and what failed so far.
+    """
+
+    def __init__(self, strategy: Strategy[Any], *, dry_run: bool, forced: bool, full: bool) -> None:
+        threads = settings.threads
+        strategy.dry_run = dry_run
+        self.strategy = strategy
+        self.threads = strategy.default_threads if threads is None else threads
+        self.report = Report()
+        self.pairs: dict[str, Pair] = {}
+        self._forced, self._full = forced, full
+        self._decisions: list[Decision] = []
+        self._cache: ChecksumCache | None = None
+        self._started = time.monotonic()
+        strategy.prepare(self.threads)
+        if strategy.target_id is not None:
+            self._cache = ChecksumCache(strategy.target_id)
+            self.pairs = self._cache.load()
+
+    def plan(self, files: Sequence[SourceFile]) -> Plan:
+        """Decide for each file.
+
+        Raises:
+            PlanError: Some files can't be deployed.
+        """
+        plan = make_plan(
+            files,
+            self.strategy,
+            self.pairs,
+            threads=self.threads,
+            forced=self._forced,
+            full=self._full,
+        )
+        self._decisions += plan.decisions
+        return plan
+
+    def send(self, decisions: Iterable[Decision], on_sent: Callable[[SourceFile], None]) -> None:
+        """Send files, and go no further if one failed.
+
+        Raises:
+            TransferError: Names all files that failed, with their causes.
+        """
+        plan = Plan(tuple(decisions))
+        transfer(plan, self.strategy, self.report, threads=self.threads, on_sent=on_sent)
+        if self.report.failures:
+            raise TransferError(describe_failures(self.report, self.strategy, full=self._full))
+
+    def to(self, strategy: Strategy[Any]) -> Deploy:
+        """Return a deploy to another target in the same manner."""
+        dry_run = self.strategy.dry_run
+        return Deploy(strategy, dry_run=dry_run, forced=self._forced, full=self._full)
+
+    def remember(self) -> None:
+        """Remember every object that is known to be in the storage, also of a run that failed.
+
+        What is remembered speaks for one version of one object, so nothing of it can become
+        wrong, and the next run need not send again what this one has sent.
+        """
+        if self._cache and not self.strategy.dry_run:
+            self._cache.save({**Plan(tuple(self._decisions)).pairs, **self.report.pairs})
+
+    def tell(self, name: str) -> str:
+        """Say in a line what it took.
+
+        Args:
+            name: How the strategy is called.
+        """
+        number, size, verb = len(self.report.sent), self.report.size, "sent"
+        if self.strategy.dry_run:
+            uploads = Plan(tuple(self._decisions)).uploads
+            number, size = len(uploads), sum(each.source.size or 0 for each in uploads)
+            verb = "to be sent"
+        # Without the non-breaking space, which not every terminal shows.
+        amount = filesizeformat(size).replace("\xa0", " ")
+        requests = self.strategy.requests_made
+        made = "" if requests is None else f", {_count(requests, 'request')}"
+        seconds = time.monotonic() - self._started
+        return (
+            f"{name}: {_count(number, 'object')} ({amount}) {verb} "
+            f"to {self.strategy.target_name}{made}, {seconds:.1f} s."
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
