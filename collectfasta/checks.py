@@ -92,10 +92,7 @@ def check_strategy(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
     if not is_asked(app_configs) or strategy is None:
         return []
     storage_class = _storage_class()
-    suggestion = strategy_for(storage_class) if storage_class else None
-    hint = (
-        f"Set COLLECTFASTA_STRATEGY to {suggestion!r}, or leave it unset." if suggestion else None
-    )
+    hint = _suggest(storage_class)
     try:
         found = load_strategy(strategy)
     except ImproperlyConfigured as error:
@@ -107,7 +104,9 @@ def check_strategy(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
     return _check_staging(found, storage_class)
 
 
-def _check_staging(found: type[Strategy[Storage]], storage_class: type) -> list[CheckMessage]:
+def _check_staging(
+    found: type[Strategy[Storage]], storage_class: type[Storage]
+) -> list[CheckMessage]:
     """E006: what stages needs a storage that hashes files, or another class that does."""
     if not issubclass(found, HashingTwoPassStrategy) or _valid(lambda: settings.staging_storage):
         return []
@@ -117,7 +116,7 @@ def _check_staging(found: type[Strategy[Storage]], storage_class: type) -> list[
         Error(
             f"The strategy {_path(found)!r} is made for storages that extend ManifestFilesMixin, "
             f"but the storage of the static files is a {_path(storage_class)!r}.",
-            hint=f"Set COLLECTFASTA_STRATEGY to {strategy_for(storage_class)!r}, or leave it unset.",
+            hint=_suggest(storage_class),
             id="collectfasta.E006",
         )
     ]
@@ -151,6 +150,11 @@ def _unfit(found: type[Strategy[Storage]], storage_class: type, hint: str | None
         hint=hint or "Set COLLECTFASTA_STRATEGY to a strategy that is made for this storage.",
         id="collectfasta.E005",
     )
+
+
+def _suggest(storage_class: type[Storage] | None) -> str | None:
+    suggestion = strategy_for(storage_class) if storage_class else None
+    return suggestion and f"Set COLLECTFASTA_STRATEGY to {suggestion!r}, or leave it unset."
 
 
 def _storage_class() -> type[Storage] | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from collectfasta.checksums import Pair
-from collectfasta.shadowing import shadowing
 from collectfasta.strategies.base import Strategy
 
 
@@ -40,33 +38,6 @@ class Leftovers:
     def delete(self, name: str) -> None:
         """Note a name for the batch."""
         self.deleted.append(name)
-
-
-@contextmanager
-def noting_names(storage: Any, *, dry_run: bool) -> Iterator[set[str]]:
-    """Note which names a storage's post-processing saves or finds there.
-
-    Not all of them are in what it yields: a manifest and intermediate files are not. A dry run
-    post-processes nothing: there it is the names of the last deploy that the storage has loaded.
-    """
-    names: set[str] = set()
-    if dry_run and hasattr(storage, "manifest_name"):
-        names |= {storage.manifest_name, *storage.hashed_files.values()}
-
-    def save(name: str, content: Any) -> str:
-        saved: str = storage.__class__._save(unwrapped, name, content)
-        names.add(saved)
-        return saved
-
-    def exists(name: str) -> bool:
-        found: bool = storage.__class__.exists(unwrapped, name)
-        if found:
-            names.add(name)
-        return found
-
-    unwrapped = storage.__dict__.get("_wrapped", storage)
-    with shadowing(storage, _save=save, exists=exists):
-        yield names
 
 
 def find_leftovers(

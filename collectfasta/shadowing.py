@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+
+from django.core.files.storage import FileSystemStorage
 
 
 @contextmanager
@@ -20,6 +22,50 @@ def shadowing(storage: Any, **attributes: object) -> Iterator[None]:
         for name in attributes:
             del own[name]
         own.update(before)
+
+
+def saving_under_exact_names(storage: Any, **attributes: object) -> AbstractContextManager[None]:
+    """Let a storage overwrite for as long as the context lasts.
+
+    Args:
+        storage: The storage.
+        attributes: What else this takes.
+    """
+    if isinstance(storage, FileSystemStorage):
+        # Else its _save() asks for another name until the end of time.
+        attributes["_allow_overwrite"] = True
+    return shadowing(storage, get_available_name=_same_name, **attributes)
+
+
+def _same_name(name: str, max_length: int | None = None) -> str:
+    return name
+
+
+@contextmanager
+def noting_names(storage: Any, *, dry_run: bool = False) -> Iterator[set[str]]:
+    """Note which names a storage's post-processing saves or finds there.
+
+    Not all of them are in what it yields: a manifest and intermediate files are not. A dry run
+    post-processes nothing: there it is the names of the last deploy that the storage has loaded.
+    """
+    names: set[str] = set()
+    if dry_run and hasattr(storage, "manifest_name"):
+        names |= {storage.manifest_name, *storage.hashed_files.values()}
+
+    def save(name: str, content: Any) -> str:
+        saved: str = storage.__class__._save(unwrapped, name, content)
+        names.add(saved)
+        return saved
+
+    def exists(name: str) -> bool:
+        found: bool = storage.__class__.exists(unwrapped, name)
+        if found:
+            names.add(name)
+        return found
+
+    unwrapped = storage.__dict__.get("_wrapped", storage)
+    with shadowing(storage, _save=save, exists=exists):
+        yield names
 
 
 def is_overridden(cls: type, name: str, *, outside: tuple[str, ...]) -> bool:

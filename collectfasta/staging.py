@@ -12,7 +12,12 @@ from typing import Any
 from django.core.files.base import File
 from django.core.files.storage import InMemoryStorage, Storage
 
-from collectfasta.shadowing import is_overridden, shadowing
+from collectfasta.shadowing import (
+    is_overridden,
+    noting_names,
+    saving_under_exact_names,
+    shadowing,
+)
 from collectfasta.source import SourceFile
 
 PostProcessed = tuple[str, str | None, bool | Exception]
@@ -175,20 +180,25 @@ class LocalStage(Stage):
     Args:
         storage: The storage to deploy to.
         sources: The files that were found.
-        local: An empty local storage; all that is in it afterwards is deployed.
+        local: The local storage.
+        is_fresh: It is empty, so that all that is in it afterwards is deployed. Otherwise it is
+            only what is saved to it, or found in it by its post-processing.
     """
 
-    def __init__(self, storage: Any, sources: Sequence[SourceFile], local: Any) -> None:
+    def __init__(
+        self, storage: Any, sources: Sequence[SourceFile], local: Any, *, is_fresh: bool
+    ) -> None:
         super().__init__(storage, sources)
         self._local = local
+        self._is_fresh = is_fresh
+        self._names: set[str] = set()
         self._before = getattr(storage, "hashed_files", None), getattr(storage, "manifest_hash", "")
 
     @property
     def files(self) -> list[SourceFile]:
         """All files in the local storage, except the manifest."""
-        names = sorted(_walk(self._local, ""))
-        manifest = self.manifest.name if self.manifest else None
-        return [SourceFile(name, name, self._local) for name in names if name != manifest]
+        names = self._names - {self.manifest.name if self.manifest else ""}
+        return [SourceFile(name, name, self._local) for name in sorted(names)]
 
     @property
     def hashed_names(self) -> set[str]:
@@ -197,15 +207,21 @@ class LocalStage(Stage):
 
     def post_process(self, *, dry_run: bool) -> Iterator[PostProcessed]:
         """Copy, then post-process."""
-        for source in self.originals:
-            with source.open() as content:
-                self._local.save(source.name, content)
-        name = getattr(self.storage, "manifest_name", getattr(self._local, "manifest_name", None))
-        self._local.manifest_name = name
-        if hasattr(self._local, "post_process"):
-            yield from self._local.post_process(self._found(), dry_run=False)
-        if name and self._local.exists(name):
-            self.manifest = SourceFile(name, name, self._local)
+        manifest_name = getattr(
+            self.storage, "manifest_name", getattr(self._local, "manifest_name", None)
+        )
+        with saving_under_exact_names(self._local), noting_names(self._local) as names:
+            if manifest_name:
+                self._local.manifest_name = manifest_name
+            for source in self.originals:
+                with source.open() as content:
+                    self._local.save(source.name, content)
+            if hasattr(self._local, "post_process"):
+                yield from self._local.post_process(self._found(), dry_run=False)
+        found = walk(self._local) if self._is_fresh else filter(self._local.exists, names)
+        self._names = set(found)
+        if manifest_name in self._names:
+            self.manifest = SourceFile(manifest_name, manifest_name, self._local)
         if hasattr(self.storage, "hashed_files") and hasattr(self._local, "hashed_files"):
             self.storage.hashed_files = self._local.hashed_files
             self.storage.manifest_hash = self._local.manifest_hash
@@ -252,9 +268,13 @@ def _is_same(source: SourceFile, content: File[Any]) -> bool:
         return all(ours == theirs for ours, theirs in pairs)
 
 
-def _walk(storage: Storage, path: str) -> Iterator[str]:
-    directories, files = storage.listdir(path)
+def walk(storage: Storage, path: str = "") -> Iterator[str]:
+    """Yield the names of all files in a storage, or in a folder of it."""
+    try:
+        directories, files = storage.listdir(path)
+    except FileNotFoundError:
+        return
     for name in files:
         yield posixpath.join(path, name)
     for name in directories:
-        yield from _walk(storage, posixpath.join(path, name))
+        yield from walk(storage, posixpath.join(path, name))

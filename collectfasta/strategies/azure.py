@@ -23,9 +23,8 @@ from storages.backends.azure_storage import AzureStorage
 
 from collectfasta.checksums import Checksum, read_chunks
 from collectfasta.remote import ListingDeniedError, RemoteObject
-from collectfasta.shadowing import is_overridden
+from collectfasta.shadowing import is_overridden, saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
-from collectfasta.strategies.base import saving_under_exact_names
 from collectfasta.strategies.counting import Counter, mount_pool
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy

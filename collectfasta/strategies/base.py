@@ -13,7 +13,6 @@ import gzip
 import hashlib
 import logging
 import mimetypes
-import posixpath
 import pydoc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -23,15 +22,15 @@ from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage, Storage
+from django.core.files.storage import Storage
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
 from collectfasta.checksums import md5
 from collectfasta.remote import RemoteObject
-from collectfasta.shadowing import shadowing
+from collectfasta.shadowing import saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
-from collectfasta.staging import LocalStage, Stage
+from collectfasta.staging import LocalStage, Stage, walk
 
 S = TypeVar("S", bound=Storage)
 Task = tuple[str, str, Storage]
@@ -95,7 +94,8 @@ class Strategy(abc.ABC, Generic[S]):
 
     def stage(self, sources: Sequence[SourceFile]) -> AbstractContextManager[Stage]:
         """Make the stage whose outcome ``second_pass_strategy()`` sends: the wrapped storage."""
-        return nullcontext(LocalStage(self.remote_storage, sources, self.target_storage))
+        stage = LocalStage(self.remote_storage, sources, self.target_storage, is_fresh=False)
+        return nullcontext(stage)
 
     def copy_args_hook(self, args: Task) -> Task:
         """Return path, prefixed path and local storage of a file, changed at will."""
@@ -182,7 +182,7 @@ class Strategy(abc.ABC, Generic[S]):
         None: there is no location, so what belongs to this project can't be told.
         """
         location: object = getattr(self.target_storage, "location", "")
-        return _walk(self.target_storage, "") if location else None
+        return walk(self.target_storage) if location else None
 
     def delete_files(self, names: Sequence[str]) -> None:
         """Delete objects, as many at a time as the remote takes; missing ones are no error."""
@@ -206,34 +206,6 @@ class Strategy(abc.ABC, Generic[S]):
 def _plain_payload(source: SourceFile) -> Iterator[Payload]:
     with source.open() as content:
         yield Payload(content)
-
-
-def saving_under_exact_names(storage: Any, **attributes: object) -> AbstractContextManager[None]:
-    """Let a storage overwrite for as long as the context lasts.
-
-    Args:
-        storage: The storage.
-        attributes: What else this takes.
-    """
-    if isinstance(storage, FileSystemStorage):
-        # Else its _save() asks for another name until the end of time.
-        attributes["_allow_overwrite"] = True
-    return shadowing(storage, get_available_name=_same_name, **attributes)
-
-
-def _same_name(name: str, max_length: int | None = None) -> str:
-    return name
-
-
-def _walk(storage: Storage, path: str) -> Iterator[str]:
-    try:
-        directories, files = storage.listdir(path)
-    except FileNotFoundError:
-        return
-    for name in files:
-        yield posixpath.join(path, name)
-    for name in directories:
-        yield from _walk(storage, posixpath.join(path, name))
 
 
 class HashStrategy(Strategy[S], abc.ABC):

@@ -76,7 +76,7 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
             return RedirectedStage(storage, sources, FileSystemStorage(location=directory))
         if issubclass(cls, FileSystemStorage):
             options["location"] = directory
-        return LocalStage(storage, sources, cls(**options))
+        return LocalStage(storage, sources, cls(**options), is_fresh=True)
 
 
 def find_storage_class(name: str) -> tuple[type[Any], dict[str, Any]]:

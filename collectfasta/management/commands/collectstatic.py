@@ -18,8 +18,9 @@ from collectfasta.commit import commit, without_manifest
 from collectfasta.deploy import Deploy
 from collectfasta.errors import describe, redact
 from collectfasta.interrupts import terminable
-from collectfasta.leftovers import Leftovers, find_leftovers, noting_names
+from collectfasta.leftovers import Leftovers, find_leftovers
 from collectfasta.plan import Decision, Plan, PlanError, Reason
+from collectfasta.shadowing import noting_names
 from collectfasta.source import SourceFile
 from collectfasta.staging import PostProcessed, Stage, without_originals
 from collectfasta.strategies import Strategy, load_strategy
