@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,7 +43,7 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is deployed, over what distance, by how many threads.
+    """What is deployed, how far away, by how many threads.
 
     Attributes:
         latency: Milliseconds by which the server holds back each answer.
@@ -64,12 +65,14 @@ class Deploy:
         usage: What the client's process took.
         requests: How many requests of each kind arrived at the server.
         server_cpu_seconds: What the server worked for it.
+        load: The machine's load when it began: what else wanted a CPU.
     """
 
     scenario: Scenario
     usage: Usage
     requests: Mapping[str, int]
     server_cpu_seconds: float
+    load: float
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures in one level."""
@@ -78,6 +81,7 @@ class Deploy:
             **self.usage._asdict(),
             "requests": dict(self.requests),
             "server_cpu_seconds": self.server_cpu_seconds,
+            "load": self.load,
         }
 
 
@@ -105,8 +109,8 @@ class Benchmark:
             ServerError: The server does not start.
         """
         with serve(latency / 1000) as server:
-            # The first deploy compiles the checkout's modules and fills the page cache.
-            self._deploy(server, Scenario(latency, self._files, 0))
+            # The first process compiles the checkout's modules.
+            self._deploy(server, Scenario(latency, self._files, None))
             for repeat in range(repeats):
                 # There and back, so that a machine that slows down favours none.
                 for number in numbers if repeat % 2 == 0 else reversed(numbers):
@@ -116,7 +120,7 @@ class Benchmark:
     def _deploy(self, server: FastS3Server, scenario: Scenario) -> Deploy:
         bucket = "deploy"
         server.forget(bucket)
-        before = server.look_at(bucket)
+        before, load = server.look_at(bucket), os.getloadavg()[0]
         command = [sys.executable, str(_MANAGE), "collectstatic", "--noinput"]
         if scenario.threads is None:
             command.append("--dry-run")
@@ -131,7 +135,7 @@ class Benchmark:
         after = server.look_at(bucket)
         self._check(scenario, after)
         worked = after.server_cpu_seconds - before.server_cpu_seconds
-        return Deploy(scenario, usage, after.requests, worked)
+        return Deploy(scenario, usage, after.requests, worked, load)
 
     def _check(self, scenario: Scenario, state: BucketState) -> None:
         expected = {_LOCATION + name: checksum for name, checksum in self._checksums.items()}
@@ -149,26 +153,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status."""
     options = _parse(arguments)
     facts = _facts()
-    numbers: list[int | None] = [None, *options.threads]
-    deploys: list[Deploy] = []
+    # Like Ctrl-C, so that whatever ends the benchmark, it stops its server.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(_headline(facts), flush=True)
+    deploys: list[Deploy] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-            benchmark = Benchmark(Path(directory), options.files)
-            for latency in options.latency:
-                measured = list(benchmark.deploys(latency, numbers, options.repeats))
-                deploys += measured
-                print(f"\n{_title(measured)}\n\n{_table(measured, numbers)}", flush=True)
+        for measured in _measure_all(options):
+            print(f"\n{_title(measured)}\n\n{_table(measured)}", flush=True)
+            deploys += measured
+            if options.json:
+                _write(options.json, facts, deploys)
     except (BenchmarkError, ProcessError, ServerError) as error:
         _tell(str(error))
         return 1
     except KeyboardInterrupt:
         _tell("Interrupted.")
         return 130
-    if options.json:
-        record = {**facts, "deploys": [each.as_json() for each in deploys]}
-        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _measure_all(options: argparse.Namespace) -> Iterator[list[Deploy]]:
+    """Yield the deploys for each latency."""
+    numbers = [None, *options.threads]
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
+        benchmark = Benchmark(Path(directory), options.files)
+        for latency in options.latency:
+            yield list(benchmark.deploys(latency, numbers, options.repeats))
+
+
+def _write(path: Path, facts: Mapping[str, Any], deploys: Sequence[Deploy]) -> None:
+    record = {**facts, "deploys": [each.as_json() for each in deploys]}
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -212,7 +227,6 @@ def _facts() -> dict[str, Any]:
         "packages": {name: version(name) for name in _PACKAGES},
         "system": platform.platform(),
         "cpus": os.cpu_count(),
-        "load": os.getloadavg()[0],
     }
 
 
@@ -220,20 +234,27 @@ def _headline(facts: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
     return (
         f"{facts['started']}, Python {facts['python']}, {packages}.\n"
-        f"{facts['system']}, {facts['cpus']} CPUs, load at the start {facts['load']:.1f}."
+        f"{facts['system']}, {facts['cpus']} CPUs."
     )
 
 
 def _title(deploys: Sequence[Deploy]) -> str:
     scenario = deploys[0].scenario
-    return f"**{scenario.files:,} files, {scenario.latency:g} ms per request**"
+    loads = [each.load for each in deploys]
+    return (
+        f"**{scenario.files:,} files, {scenario.latency:g} ms per request** "
+        f"(load {min(loads):.1f}-{max(loads):.1f})"
+    )
 
 
-def _table(deploys: Sequence[Deploy], numbers: Sequence[int | None]) -> str:
-    """Return the deploys over one distance as a table in Markdown, aligned."""
-    groups = {number: [d for d in deploys if d.scenario.threads == number] for number in numbers}
+def _table(deploys: Sequence[Deploy]) -> str:
+    """Return the deploys with one latency as an aligned table in Markdown."""
+    groups: dict[int | None, list[Deploy]] = {}
+    # The first round has them in the order that was asked for.
+    for deploy in deploys:
+        groups.setdefault(deploy.scenario.threads, []).append(deploy)
     dry = groups[None]
-    head = ["threads", "wall s", "CPU s", "sent/s", "CPU ms/file", "peak MB", "server CPU s"]
+    head = ["threads", "wall s", "CPU s", "CPU ms/file", "peak MB", "server CPU s"]
     rows = [[*head, "requests"]]
     rows += [_row(_label(number), group, dry) for number, group in groups.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -247,16 +268,13 @@ def _table(deploys: Sequence[Deploy], numbers: Sequence[int | None]) -> str:
 def _row(label: str, group: Sequence[Deploy], dry: Sequence[Deploy]) -> list[str]:
     seconds = [each.usage.seconds for each in group]
     cpu_seconds = [each.usage.cpu_seconds for each in group]
-    files = group[0].scenario.files
-    more_seconds = median(seconds) - median(each.usage.seconds for each in dry)
-    more_cpu_seconds = median(cpu_seconds) - median(each.usage.cpu_seconds for each in dry)
-    is_dry = group[0].scenario.threads is None
+    sending = median(cpu_seconds) - median(each.usage.cpu_seconds for each in dry)
+    scenario = group[0].scenario
     return [
         label,
         _spread(seconds),
         _spread(cpu_seconds),
-        "" if is_dry or more_seconds <= 0 else f"{files / more_seconds:.0f}",
-        "" if is_dry else f"{more_cpu_seconds * 1000 / files:.1f}",
+        "" if scenario.threads is None else f"{sending * 1000 / scenario.files:.1f}",
         f"{median(each.usage.peak_bytes for each in group) / 1e6:.0f}",
         f"{median(each.server_cpu_seconds for each in group):.2f}",
         " or ".join(dict.fromkeys(_requests(each) for each in group)),

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.files.storage import Storage
 
-from collectfasta.deploy import Deploy
+from collectfasta.deploy import Deploy, in_words
 from collectfasta.plan import Decision, Plan
 from collectfasta.source import SourceFile
 from collectfasta.staging import Stage
@@ -41,8 +41,10 @@ def commit(deploy: Deploy, plan: Plan, stage: Stage, on_sent: Callable[[SourceFi
         TransferError: It could not be sent.
     """
     if stage.manifest and stage.manifest_storage:
-        elsewhere = deploy.to(_make_strategy(stage.manifest_storage))
-        elsewhere.send(elsewhere.plan([stage.manifest]).uploads, on_sent)
+        strategy = _make_strategy(stage.manifest_storage)
+        with in_words(strategy, full=deploy.full):
+            elsewhere = deploy.to(strategy)
+            elsewhere.send(elsewhere.plan([stage.manifest]).uploads, on_sent)
     else:
         deploy.send([each for each in plan.uploads if each.source is stage.manifest], on_sent)
     stage.publish()

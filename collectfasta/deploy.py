@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 
 from collectfasta import settings
 from collectfasta.checksums import ChecksumCache, Pair
-from collectfasta.plan import Decision, Plan, make_plan
+from collectfasta.errors import describe, redact
+from collectfasta.plan import Decision, Plan, PlanError, make_plan
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 from collectfasta.transfer import Report, TransferError, describe_failures, transfer
+
+
+@contextmanager
+def in_words(strategy: Strategy[Any], *, full: bool) -> Iterator[None]:
+    """Put what a target's SDK raises into words that tell the user what to do.
+
+    Args:
+        strategy: Explains it.
+        full: Add the traceback behind it.
+
+    Raises:
+        TransferError: In the place of an error that is the target's.
+    """
+    try:
+        yield
+    except (PlanError, TransferError):
+        raise
+    except Exception as error:
+        reason = strategy.explain_error(error)
+        if reason is None and isinstance(error, strategy.remote_errors):
+            reason = describe(error, strategy.secrets)
+        if reason is None:
+            raise
+        if full:
+            reason += "\n" + describe(error, strategy.secrets, full=True)
+        # Without its cause, whose text may hold a signed URL.
+        raise TransferError(redact(reason, strategy.secrets)) from None
 
 
 class Deploy:
@@ -28,6 +57,7 @@ class Deploy:
     Attributes:
         pairs: What was remembered of the target's objects.
         report: What was sent and what failed so far.
+        full: As given.
     """
 
     def __init__(self, strategy: Strategy[Any], *, dry_run: bool, forced: bool, full: bool) -> None:
@@ -37,7 +67,8 @@ class Deploy:
         self.threads = strategy.default_threads if threads is None else threads
         self.report = Report()
         self.pairs: dict[str, Pair] = {}
-        self._forced, self._full = forced, full
+        self.full = full
+        self._forced = forced
         self._decisions: list[Decision] = []
         self._cache: ChecksumCache | None = None
         self._started = time.monotonic()
@@ -58,7 +89,7 @@ class Deploy:
             self.pairs,
             threads=self.threads,
             forced=self._forced,
-            full=self._full,
+            full=self.full,
         )
         self._decisions += plan.decisions
         return plan
@@ -72,12 +103,12 @@ class Deploy:
         plan = Plan(tuple(decisions))
         transfer(plan, self.strategy, self.report, threads=self.threads, on_sent=on_sent)
         if self.report.failures:
-            raise TransferError(describe_failures(self.report, self.strategy, full=self._full))
+            raise TransferError(describe_failures(self.report, self.strategy, full=self.full))
 
     def to(self, strategy: Strategy[Any]) -> Deploy:
         """Return a deploy to another target in the same manner."""
         dry_run = self.strategy.dry_run
-        return Deploy(strategy, dry_run=dry_run, forced=self._forced, full=self._full)
+        return Deploy(strategy, dry_run=dry_run, forced=self._forced, full=self.full)
 
     def remember(self) -> None:
         """Remember every object that is known to be in the storage, also of a run that failed.

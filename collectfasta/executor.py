@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from django.db import connections
@@ -28,10 +29,13 @@ class Executor:
 
     Args:
         threads: How many items are worked on at a time; 0 works in the calling thread.
+        abort: Called when the caller gives up early, on an interrupt for instance: ends what is
+            under way, which is then waited for.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, abort: Callable[[], object] = lambda: None) -> None:
         self.threads = threads
+        self._abort = abort
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
@@ -53,13 +57,23 @@ class Executor:
             return self._run_inline(function, tasks)
         return self._run_in_threads(function, tasks)
 
+    @contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.cancel()
+            self._abort()
+            raise
+
     def _run_inline(
         self, function: Callable[[Item], Result], tasks: list[Item]
     ) -> Generator[Outcome[Item, Result], None, None]:
-        for task in tasks:
-            if self._cancelled.is_set():
-                return
-            yield _attempt(function, task)
+        with self._giving_up():
+            for task in tasks:
+                if self._cancelled.is_set():
+                    return
+                yield _attempt(function, task)
 
     def _run_in_threads(
         self, function: Callable[[Item], Result], tasks: list[Item]
@@ -69,20 +83,19 @@ class Executor:
         done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None] = queue.SimpleQueue()
         for task in tasks:
             waiting.put(task)
-        with ThreadPoolExecutor(threads, thread_name_prefix="collectfasta") as pool:
-            try:
-                for _ in range(threads):
-                    pool.submit(self._work, function, waiting, done)
-                while threads:
-                    outcome = done.get()
-                    if outcome is None:
-                        threads -= 1
-                    elif isinstance(outcome, BaseException):
-                        raise outcome
-                    else:
-                        yield outcome
-            finally:
-                self.cancel()
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="collectfasta")
+        # The pool's end waits for what is under way, so giving up comes first.
+        with pool, self._giving_up():
+            for _ in range(threads):
+                pool.submit(self._work, function, waiting, done)
+            while threads:
+                outcome = done.get()
+                if outcome is None:
+                    threads -= 1
+                elif isinstance(outcome, BaseException):
+                    raise outcome
+                else:
+                    yield outcome
 
     def _work(
         self,

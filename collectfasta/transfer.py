@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -51,7 +51,7 @@ class Report:
         sent: The files that were sent.
         failures: The errors of those that were not, by name.
         refusal: Why the remote refuses whatever is sent, where it does.
-        left: How many files were then not tried.
+        left: How many files were not tried, after a refusal or an interrupt.
     """
 
     sent: list[Sent] = field(default_factory=list)
@@ -88,10 +88,12 @@ def transfer(
         on_sent: Called in this thread for each file that was sent.
     """
     uploads = sorted(plan.uploads, key=lambda each: each.source.size or 0, reverse=True)
-    executor = Executor(threads)
+    report.left += len(uploads)
+    executor = Executor(threads, strategy.abort)
     outcomes = executor.run(partial(_send, strategy), uploads)
-    with strategy.exact_names(), closing(outcomes), _aborting(executor, strategy):
+    with strategy.exact_names(), closing(outcomes):
         for decision, sent, error in outcomes:
+            report.left -= 1
             if error is None:
                 error = _attempt(on_sent, decision.source)
             if error is None:
@@ -101,18 +103,6 @@ def transfer(
             report.refusal = report.refusal or _common_refusal(strategy, report)
             if report.refusal:
                 executor.cancel()
-    report.left = len(uploads) - len(report.sent) - len(report.failures)
-
-
-@contextmanager
-def _aborting(executor: Executor, strategy: Strategy[Any]) -> Iterator[None]:
-    """On an interrupt begin nothing more, and end large uploads, before waiting for the rest."""
-    try:
-        yield
-    except BaseException:
-        executor.cancel()
-        strategy.abort()
-        raise
 
 
 def _send(strategy: Strategy[Any], decision: Decision) -> Sent:

@@ -1,8 +1,9 @@
 """Deploy the example project with Django's own collectstatic and with Collectfasta.
 
 Run it from the top of the checkout: ``python -m example.demo``. It starts an S3 server of its own
-on the loopback interface, deploys to two empty buckets, changes one file, deploys again, prints
-what each deploy took, and compares the buckets. It stops what it started.
+on the loopback interface, deploys to two empty buckets, changes one file, deploys again, does the
+same with a storage that hashes its files, prints what each deploy took, and compares the buckets.
+It stops what it started.
 """
 
 from __future__ import annotations
@@ -52,14 +53,15 @@ class Tool:
     """A way to deploy."""
 
     name: str
-    bucket: str
     options: tuple[str, ...] = ()
 
 
-TOOLS = (
-    Tool("Django", "django", ("--disable-collectfasta",)),
-    Tool("Collectfasta", "collectfasta"),
-)
+TOOLS = (Tool("Django", ("--disable-collectfasta",)), Tool("Collectfasta"))
+
+STORAGES = {
+    "plain": "storages.backends.s3.S3StaticStorage",
+    "manifest": "storages.backends.s3.S3ManifestStaticStorage",
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Deploy:
     """What one deploy took.
 
     Attributes:
-        run: What was deployed.
+        run: What was deployed, and to which kind of storage.
         seconds: From the start of the process to its end.
         cpu_seconds: Of the process and its children, user and system.
         requests: How many requests of each kind arrived at the server.
@@ -88,12 +90,16 @@ class Demo:
     """Deploys with each tool, through a recorder, to a bucket of the tool's own.
 
     Args:
+        kind: The kind of storage, of ``STORAGES``.
         server: The S3 server.
         recorder: Stands in front of the server and counts what the deploys ask of it.
         static_directory: Stands in for the example project's own static files.
     """
 
-    def __init__(self, server: moto.S3Server, recorder: Recorder, static_directory: Path) -> None:
+    def __init__(
+        self, kind: str, server: moto.S3Server, recorder: Recorder, static_directory: Path
+    ) -> None:
+        self._kind = kind
         self.client = _client(server)
         self._server = server
         self._recorder = recorder
@@ -102,7 +108,10 @@ class Demo:
     def make_buckets(self) -> None:
         """Make an empty bucket for each tool."""
         for tool in TOOLS:
-            self.client.create_bucket(Bucket=tool.bucket)
+            self.client.create_bucket(Bucket=self._bucket(tool))
+
+    def _bucket(self, tool: Tool) -> str:
+        return f"{tool.name.lower()}-{self._kind}"
 
     def deploy_with_all(self, run: str) -> Iterator[Deploy]:
         """Deploy the project with one tool after the other.
@@ -111,8 +120,9 @@ class Demo:
             DemoError: A deploy failed.
         """
         for tool in TOOLS:
-            _tell(f"{run}: {tool.name} ...")
-            yield self._deploy(run, tool)
+            label = f"{self._kind}, {run}"
+            _tell(f"{label}: {tool.name} ...")
+            yield self._deploy(label, tool)
 
     def change_one_file(self) -> None:
         """Edit a style sheet of the project."""
@@ -125,7 +135,7 @@ class Demo:
         Raises:
             DemoError: They differ; it names each difference.
         """
-        one, other = (tool.bucket for tool in TOOLS)
+        one, other = (self._bucket(tool) for tool in TOOLS)
         found = list(differences(self.client, one, other))
         if found:
             raise DemoError("\n".join([f"The buckets {one} and {other} differ:", *found]))
@@ -144,7 +154,7 @@ class Demo:
             cpu_seconds,
             Counter(map(_kind, requests)),
             sum(each.body_size for each in requests),
-            len(keys(self.client, tool.bucket)),
+            len(keys(self.client, self._bucket(tool))),
         )
 
     def _collectstatic(self, tool: Tool) -> None:
@@ -169,9 +179,10 @@ class Demo:
             "AWS_ACCESS_KEY_ID": self._server.access_key,
             "AWS_SECRET_ACCESS_KEY": self._server.secret_key,
             "AWS_DEFAULT_REGION": self._server.region,
-            "EXAMPLE_BUCKET": tool.bucket,
+            "EXAMPLE_BUCKET": self._bucket(tool),
             "EXAMPLE_S3_ENDPOINT": self._recorder.url,
             "EXAMPLE_STATIC_DIRECTORY": str(self._static_directory),
+            "EXAMPLE_STATIC_STORAGE": STORAGES[self._kind],
         }
 
 
@@ -184,8 +195,8 @@ def main() -> int:
             signal.signal(number, signal.default_int_handler)
     _isolate_environment()
     try:
-        with _started() as demo:
-            _run(demo)
+        with _started() as demos:
+            _run(demos)
     except (DemoError, ServerError) as error:
         _tell(str(error))
         return 1
@@ -195,19 +206,22 @@ def main() -> int:
     return 0
 
 
-def _run(demo: Demo) -> None:
-    demo.make_buckets()
-    deploys = list(demo.deploy_with_all("first deploy"))
-    demo.change_one_file()
-    deploys += demo.deploy_with_all("one file changed")
+def _run(demos: Sequence[Demo]) -> None:
+    deploys: list[Deploy] = []
+    for demo in demos:
+        demo.make_buckets()
+        deploys += demo.deploy_with_all("first deploy")
+        demo.change_one_file()
+        deploys += demo.deploy_with_all("one file changed")
     print(f"\n{_versions()}\n\n{_table(deploys)}\n", flush=True)
     _tell("Comparing the buckets ...")
-    demo.check_that_buckets_are_equal()
-    print(f"Both buckets hold the same {deploys[-1].objects} objects: same bytes, same headers.")
+    for demo in demos:
+        demo.check_that_buckets_are_equal()
+    print("Both tools' buckets hold the same objects: same bytes, same headers.")
 
 
 @contextmanager
-def _started() -> Iterator[Demo]:
+def _started() -> Iterator[list[Demo]]:
     _tell("Starting an S3 server ...")
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
@@ -218,7 +232,7 @@ def _started() -> Iterator[Demo]:
         static_directory = directory / "static"
         # With its modification times, which Django's command decides by.
         shutil.copytree(PROJECT / "static", static_directory)
-        yield Demo(server, recorder, static_directory)
+        yield [Demo(kind, server, recorder, static_directory) for kind in STORAGES]
 
 
 def _isolate_environment() -> None:

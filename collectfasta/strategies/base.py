@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import Storage
+from django.core.files.storage import InMemoryStorage, Storage
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
@@ -167,8 +167,12 @@ class Strategy(abc.ABC, Generic[S]):
         Returns:
             What the remote now says of the object, None if it says nothing.
         """
+        storage = self.target_storage
+        if isinstance(storage, InMemoryStorage) and storage.exists(source.name):
+            # It writes over a file's beginning and leaves the rest; nothing live is in it.
+            storage.delete(source.name)
         with source.open() as content:
-            saved = self.target_storage.save(source.name, content)
+            saved = storage.save(source.name, content)
         if saved != source.name:
             raise ValueError(f"the storage saved it as {saved!r}")
         return None

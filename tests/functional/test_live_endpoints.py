@@ -106,7 +106,8 @@ def live_azure(
 ) -> Iterator[RecordedCloud]:
     parts = parse_connection_string(azurite.connection_string)
     account = parts["accountname"]
-    port = urlsplit(secure(parts["blobendpoint"], f"{account}.blob.localhost")).port
+    url = parts.get("blobendpoint", "https://live")
+    port = urlsplit(secure(url, f"{account}.blob.localhost")).port
     monkeypatch.setenv(
         "COLLECTFASTA_TEST_AZURE_CONNECTION_STRING",
         f"DefaultEndpointsProtocol=https;AccountName={account};AccountKey={parts['accountkey']};"

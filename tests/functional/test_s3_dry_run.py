@@ -104,7 +104,7 @@ def test_facts_are_those_of_the_real_run(stale: S3Cloud, collectstatic: CollectS
 
 
 def test_refusal_is_that_of_the_real_run(stale: S3Cloud, collectstatic: CollectStatic) -> None:
-    options = {"bucket_name": "no-such-bucket"}
+    options = {"bucket_name": f"{stale.name}-absent"}
 
     with pytest.raises(CommandError) as dry:
         collectstatic(stale, options=options, dry_run=True)

@@ -153,7 +153,7 @@ def test_encoding_that_the_class_has_set_is_kept(
     assert s3.get("plain.txt").headers["content-encoding"] == "gzip"
 
 
-@pytest.mark.parametrize("backend", [None, *(each for each in STORAGES.values())])
+@pytest.mark.parametrize("backend", [None, *STORAGES.values()], ids=["plain", *STORAGES])
 def test_nothing_is_sent_again_with_a_warm_cache(
     s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic, backend: str | None
 ) -> None:

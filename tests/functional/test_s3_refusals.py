@@ -75,9 +75,9 @@ class TestNothingIsWritten:
     def test_bucket_that_does_not_exist_is_named(
         self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str]
     ) -> None:
-        message = refused(s3, options={"bucket_name": "no-such-bucket"})
+        message = refused(s3, options={"bucket_name": f"{s3.name}-absent"})
 
-        assert message.startswith("The bucket 'no-such-bucket' does not exist at http://")
+        assert message.startswith(f"The bucket '{s3.name}-absent' does not exist at http://")
         assert "\n" not in message
         assert s3.counts() == {"LIST": 1}
 
@@ -339,7 +339,7 @@ def garbage(cloud: S3Cloud) -> dict[str, Any]:
 
 # Each makes the next run fail and returns options for it.
 FAULTS: dict[str, Callable[[S3Cloud], dict[str, Any]]] = {
-    "no bucket": lambda _: {"bucket_name": "no-such-bucket"},
+    "no bucket": lambda cloud: {"bucket_name": f"{cloud.name}-absent"},
     "wrong credentials": refusing("LIST", code="SignatureDoesNotMatch"),
     "expired token": refusing("LIST", code="ExpiredToken"),
     "no server": unreachable,

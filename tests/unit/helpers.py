@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
+from django.utils.functional import LazyObject
 
 from collectfasta.source import SourceFile
 from collectfasta.strategies.filesystem import FileSystemStrategy
@@ -36,3 +38,26 @@ def strategy_for_directory(root: Path, files: Mapping[str, bytes], strategy_clas
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return strategy_class(FileSystemStorage(root))
+
+
+class LazyStorage(LazyObject):  # type: ignore[type-arg]
+    """A storage that is made when it is used, as Django's are."""
+
+    def _setup(self) -> None:
+        self._wrapped = InMemoryStorage()
+
+
+def _in_directory(root: Path) -> FileSystemStorage:
+    return FileSystemStorage(root)
+
+
+def _in_memory_anew(_: Path) -> InMemoryStorage:
+    return InMemoryStorage()
+
+
+def _lazily(_: Path) -> Any:
+    return LazyStorage()
+
+
+# Each makes an empty storage from an empty directory.
+each_storage = pytest.mark.parametrize("make", [_in_directory, _in_memory_anew, _lazily])

@@ -18,6 +18,10 @@ S3 = "storages.backends.s3.S3Storage"
 FILESYSTEM = "django.contrib.staticfiles.storage.StaticFilesStorage"
 S3_STRATEGY = "collectfasta.strategies.boto3.Boto3Strategy"
 FILESYSTEM_STRATEGY = "collectfasta.strategies.filesystem.FileSystemStrategy"
+TWO_PASSES = "collectfasta.strategies.hashing.TwoPassInMemoryStrategy"
+S3_TWO_PASSES = "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy"
+LOCAL_MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+S3_MANIFEST = "storages.backends.s3.S3ManifestStaticStorage"
 TOO_LATE = ["django.contrib.staticfiles", "collectfasta"]
 
 # One that each check finds.
@@ -27,6 +31,8 @@ WRONG_SETTINGS: dict[str, dict[str, Any]] = {
     "collectfasta.E003": {"COLLECTFASTA_CACHE": "missing"},
     "collectfasta.E004": {"COLLECTFASTA_STRATEGY": "missing.Strategy"},
     "collectfasta.E005": {"COLLECTFASTA_STRATEGY": S3_STRATEGY},
+    "collectfasta.E006": {"COLLECTFASTA_STRATEGY": TWO_PASSES},
+    "collectfasta.E007": {"COLLECTFASTA_STAGING_STORAGE": "missing.Storage"},
 }
 
 
@@ -158,6 +164,35 @@ def test_a_strategy_for_a_parent_of_the_storage_fits() -> None:
 def test_a_strategy_that_names_no_storage_fits_any() -> None:
     strategy = f"{__name__}.AnyStorageStrategy"
     assert found(COLLECTFASTA_STRATEGY=strategy, backend=S3) == []
+
+
+def test_a_strategy_that_stages_is_told_from_the_right_one_for_a_plain_storage() -> None:
+    message = only(COLLECTFASTA_STRATEGY=S3_TWO_PASSES, backend=S3)
+    assert message.id == "collectfasta.E006"
+    assert S3_TWO_PASSES in message.msg
+    assert S3 in message.msg
+    assert S3_STRATEGY in str(message.hint)
+
+
+def test_a_strategy_that_stages_fits_a_storage_that_hashes_files() -> None:
+    assert found(COLLECTFASTA_STRATEGY=S3_TWO_PASSES, backend=S3_MANIFEST) == []
+
+
+@pytest.mark.parametrize("staging_storage", ["staticfiles", LOCAL_MANIFEST])
+def test_a_strategy_that_stages_fits_any_storage_where_another_class_stages(
+    staging_storage: str,
+) -> None:
+    settings = {"COLLECTFASTA_STAGING_STORAGE": staging_storage}
+    assert found(COLLECTFASTA_STRATEGY=S3_TWO_PASSES, backend=S3, **settings) == []
+
+
+@pytest.mark.parametrize(
+    "staging_storage", ["missing.Storage", "nodots", "collectfasta.checks.check_order", "os.path"]
+)
+def test_a_staging_storage_that_is_none_is_named(staging_storage: str) -> None:
+    message = only(COLLECTFASTA_STAGING_STORAGE=staging_storage)
+    assert message.id == "collectfasta.E007"
+    assert repr(staging_storage) in message.msg
 
 
 def test_a_storage_that_does_not_import_is_left_to_django() -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from django.db import connections
 
-from collectfasta import executor
 from collectfasta.executor import Executor, Outcome
 
 each_number_of_threads = pytest.mark.parametrize("threads", [0, 1, 2, 8])
@@ -194,48 +191,55 @@ def test_a_database_connection_that_can_not_be_closed_blocks_nobody(
     assert not caller.is_alive()
 
 
-class TestClosingEarlyInThreads:
-    @pytest.fixture(autouse=True)
-    def _gate(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let all items but the first wait until the executor has begun to shut down.
+@each_number_of_threads
+def test_nothing_is_aborted_that_is_read_to_its_end(threads: int) -> None:
+    aborted: list[bool] = []
+    list(Executor(threads, lambda: aborted.append(True)).run(double_of_even, range(10)))
+    assert aborted == []
 
-        So it is known what was in flight when the iterator was closed.
-        """
-        self.gate = gate = threading.Event()
+
+@each_number_of_threads
+def test_an_interrupt_within_an_item_aborts_the_others(threads: int) -> None:
+    aborted: list[bool] = []
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(Executor(threads, lambda: aborted.append(True)).run(interrupt, range(10)))
+    assert aborted == [True]
+
+
+class TestGivingUpInThreads:
+    """All items but the first wait until they are aborted.
+
+    So what is under way is known when the caller gives up, and nothing ends that is not aborted.
+    """
+
+    def setup_method(self) -> None:
+        self.aborted = threading.Event()
         self.begun: Counter[int] = Counter()
         self.ended: Counter[int] = Counter()
-
-        class Pool(ThreadPoolExecutor):
-            def shutdown(self, *args: Any, **kwargs: Any) -> None:
-                gate.set()
-                super().shutdown(*args, **kwargs)
-
-        monkeypatch.setattr(executor, "ThreadPoolExecutor", Pool)
+        self.outcomes = Executor(2, self.aborted.set).run(self._work, range(100))
+        next(self.outcomes)
 
     def _work(self, number: int) -> None:
         self.begun[number] += 1
         if number:
-            assert self.gate.wait(WAIT_SECONDS)
+            assert self.aborted.wait(WAIT_SECONDS)
         self.ended[number] += 1
 
-    def _close_after_one(self) -> None:
-        outcomes = Executor(2).run(self._work, range(100))
-        next(outcomes)
-        outcomes.close()
-
     def test_what_was_not_begun_is_never_begun(self) -> None:
-        self._close_after_one()
+        self.outcomes.close()
         # The first, and one in each of the two threads.
         assert self.begun.total() <= 3
 
-    def test_what_was_begun_ends_before_the_close_does(self) -> None:
-        self._close_after_one()
+    def test_what_is_under_way_is_aborted_and_waited_for(self) -> None:
+        self.outcomes.close()
         assert self.ended == self.begun
 
     def test_an_interrupt_of_the_caller_does_the_same(self) -> None:
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-            outcomes = Executor(2).run(self._work, range(100))
-            for _ in outcomes:
-                outcomes.throw(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            self.outcomes.throw(KeyboardInterrupt)
         assert self.ended == self.begun
         assert self.begun.total() <= 3

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from django.contrib.staticfiles.management.commands import collectstatic
-from django.core.files.storage import InMemoryStorage, Storage
+from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 from django.utils.module_loading import import_string
 
 from collectfasta import settings
@@ -39,6 +40,24 @@ STRATEGIES = {
     ),
     "collectfasta.strategies.filesystem.CachingFileSystemStrategy": (
         "collectfasta.strategies.base.CachingHashStrategy"
+    ),
+    "collectfasta.strategies.hashing.HashingTwoPassStrategy": (
+        "collectfasta.strategies.base.HashStrategy"
+    ),
+    "collectfasta.strategies.hashing.TwoPassInMemoryStrategy": (
+        "collectfasta.strategies.hashing.HashingTwoPassStrategy"
+    ),
+    "collectfasta.strategies.hashing.TwoPassFileSystemStrategy": (
+        "collectfasta.strategies.hashing.HashingTwoPassStrategy"
+    ),
+    "collectfasta.strategies.boto3.Boto3WithoutPrefixStrategy": (
+        "collectfasta.strategies.boto3.Boto3Strategy"
+    ),
+    "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy": (
+        "collectfasta.strategies.hashing.TwoPassInMemoryStrategy"
+    ),
+    "collectfasta.strategies.boto3.Boto3ManifestFileSystemStrategy": (
+        "collectfasta.strategies.hashing.TwoPassFileSystemStrategy"
     ),
 }
 
@@ -85,6 +104,20 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 @pytest.mark.parametrize(("path", "parent"), STRATEGIES.items())
 def test_a_strategy_is_importable_and_extends_what_it_did(path: str, parent: str) -> None:
     assert issubclass(import_string(path), import_string(parent))
+
+
+@pytest.mark.parametrize(
+    ("name", "parent"),
+    [
+        ("WithoutPrefixMixin", object),
+        ("InMemoryManifestFilesStorage", InMemoryStorage),
+        ("InMemoryManifestFilesStorage", ManifestFilesMixin),
+        ("FileSystemManifestFilesStorage", FileSystemStorage),
+        ("FileSystemManifestFilesStorage", ManifestFilesMixin),
+    ],
+)
+def test_what_two_pass_strategies_are_made_of_is_importable(name: str, parent: type) -> None:
+    assert issubclass(import_string(f"collectfasta.strategies.hashing.{name}"), parent)
 
 
 @pytest.mark.parametrize("name", ["Strategy", "DisabledStrategy", "load_strategy"])

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.staticfiles.storage import StaticFilesStorage, staticfiles_storage
+from django.contrib.staticfiles.storage import (
+    ManifestFilesMixin,
+    StaticFilesStorage,
+    staticfiles_storage,
+)
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
+from django.test import override_settings
 from storages.backends.azure_storage import AzureStorage
 from storages.backends.gcloud import GoogleCloudStorage
 from storages.backends.s3 import S3Storage
@@ -74,6 +79,45 @@ def test_the_storages_that_projects_name_get_theirs(
     storage_class: type[Storage], strategy: str
 ) -> None:
     assert strategy_for(storage_class) == strategy
+
+
+MANIFEST_STRATEGIES = {
+    S3Storage: "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy",
+    GoogleCloudStorage: "collectfasta.strategies.gcloud.GoogleCloudManifestMemoryStrategy",
+    AzureStorage: "collectfasta.strategies.azure.AzureBlobManifestMemoryStrategy",
+    # Post-processing in place costs no request there.
+    FileSystemStorage: STRATEGIES[FileSystemStorage],
+}
+each_manifest_pair = pytest.mark.parametrize(
+    ("storage_class", "strategy"),
+    MANIFEST_STRATEGIES.items(),
+    ids=[each.__name__ for each in MANIFEST_STRATEGIES],
+)
+
+
+@each_manifest_pair
+def test_a_storage_that_hashes_files_gets_the_strategy_that_stages(
+    storage_class: type[Storage], strategy: str
+) -> None:
+    hashing = type("Hashing", (ManifestFilesMixin, storage_class), {})
+    assert strategy_for(hashing) == strategy
+    assert fits(load_strategy(strategy), hashing)
+
+
+@each_manifest_pair
+def test_a_storage_that_another_class_is_to_stage_for_gets_the_strategy_that_stages(
+    storage_class: type[Storage], strategy: str
+) -> None:
+    with override_settings(COLLECTFASTA_STAGING_STORAGE="local"):
+        assert strategy_for(storage_class) == strategy
+
+
+@each_pair
+def test_what_is_staged_already_is_sent_by_the_plain_strategy(
+    storage_class: type[Storage], strategy: str
+) -> None:
+    hashing = type("Hashing", (ManifestFilesMixin, storage_class), {})
+    assert strategy_for(hashing, staged=False) == strategy
 
 
 def test_the_storage_behind_djangos_lazy_object_gets_its_strategy() -> None:

@@ -17,6 +17,8 @@ DEFAULTS = {
     "threads": None,
     "enabled": True,
     "strategy": None,
+    "staging_storage": None,
+    "hashed_only": False,
     "aws_is_gzipped": False,
     "gzip_content_types": (
         "text/css",
@@ -35,6 +37,8 @@ SETTINGS = [
     ("threads", "COLLECTFASTA_THREADS", 3, "3"),
     ("enabled", "COLLECTFASTA_ENABLED", False, 0),
     ("strategy", "COLLECTFASTA_STRATEGY", "a.Strategy", 1),
+    ("staging_storage", "COLLECTFASTA_STAGING_STORAGE", "local", 1),
+    ("hashed_only", "COLLECTFASTA_HASHED_ONLY", True, "yes"),
     ("aws_is_gzipped", "AWS_IS_GZIPPED", True, 1),
     ("gzip_content_types", "GZIP_CONTENT_TYPES", ("text/plain",), "text/plain"),
 ]
@@ -120,6 +124,11 @@ def test_an_unknown_attribute_is_an_attribute_error() -> None:
 
 def test_get_setting_returns_the_default_where_the_setting_is_unset() -> None:
     assert settings._get_setting(int, "COLLECTFASTA_OF_A_SUBCLASS", 7) == 7
+
+
+def test_get_setting_does_not_check_the_default() -> None:
+    default: Any = None
+    assert settings._get_setting(int, "COLLECTFASTA_OF_A_SUBCLASS", default) is None
 
 
 def test_get_setting_returns_a_value_of_the_type() -> None:

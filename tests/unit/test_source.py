@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -82,19 +83,28 @@ class TestSourceFile:
         with source_in(in_memory({"a.css": content})).open() as body:
             assert body.read() == content
 
+    def test_it_is_opened_by_its_path_in_its_storage(self) -> None:
+        storage = in_memory({"a.css": b"x"})
+        with SourceFile("a.css", "prefix/a.css", storage).open() as body:
+            assert body.read() == b"x"
+
     def test_its_stamp_stays_while_it_is_not_changed(self, tmp_path: Path) -> None:
         (tmp_path / "a.css").write_bytes(b"1")
         source = source_in(FileSystemStorage(tmp_path))
         assert source.stamp() == source.stamp()
 
-    @pytest.mark.parametrize("content", [b"12", b"2"])
-    def test_its_stamp_changes_with_it(self, tmp_path: Path, content: bytes) -> None:
+    @pytest.mark.parametrize(
+        ("content", "modified"), [(b"12", 1000), (b"1", 1001)], ids=["size", "time"]
+    )
+    def test_its_stamp_changes_with_it(self, tmp_path: Path, content: bytes, modified: int) -> None:
         path = tmp_path / "a.css"
         path.write_bytes(b"1")
+        os.utime(path, (1000, 1000))
         source = source_in(FileSystemStorage(tmp_path))
-        _ = source.size
+        _ = source.size  # as the plan has asked
         before = source.stamp()
         path.write_bytes(content)
+        os.utime(path, (modified, modified))
         assert source.stamp() != before
 
     def test_its_stamp_says_nothing_where_the_storage_can_not_tell(self) -> None:

@@ -15,7 +15,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 from django.test import override_settings
-from django.utils.functional import LazyObject
 
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import (
@@ -24,12 +23,11 @@ from collectfasta.strategies.base import (
     HashStrategy,
     Strategy,
     load_strategy,
-    saving_under_exact_names,
 )
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.unit.caches import CountingCache, caches_of
-from tests.unit.helpers import in_memory
+from tests.unit.helpers import each_storage, in_memory
 
 CONTENT = b"body { color: red }" * 100
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -318,13 +316,6 @@ class RenamingStorage(InMemoryStorage):
         return super().save(f"my-{name}", content, max_length)
 
 
-class LazyStorage(LazyObject):  # type: ignore[type-arg]
-    """A storage that is made when it is used, as Django's are."""
-
-    def _setup(self) -> None:
-        self._wrapped = InMemoryStorage()
-
-
 class MissingError(Exception):
     """What a storage raises for the deletion of what is not there."""
 
@@ -348,21 +339,6 @@ def content_of(storage: Storage, name: str) -> bytes:
     with storage.open(name) as opened:
         content: bytes = opened.read()
         return content
-
-
-def in_directory(root: Path) -> FileSystemStorage:
-    return FileSystemStorage(root)
-
-
-def lazily(_: Path) -> Any:
-    return LazyStorage()
-
-
-def in_memory_anew(_: Path) -> InMemoryStorage:
-    return InMemoryStorage()
-
-
-each_storage = pytest.mark.parametrize("make", [in_directory, in_memory_anew, lazily])
 
 
 class TestUpload:
@@ -397,17 +373,6 @@ class TestUpload:
         with pytest.raises(MissingError), PlainStrategy(storage).exact_names():
             raise MissingError
         assert storage.save("a.css", ContentFile(b"after")) != "a.css"
-
-    @each_storage
-    def test_attributes_of_the_storage_itself_are_set_back(
-        self, tmp_path: Path, make: Callable[[Path], Any]
-    ) -> None:
-        storage = make(tmp_path)
-        storage.overwrite = False
-        with saving_under_exact_names(storage, overwrite=True, other=1):
-            assert (storage.overwrite, storage.other) == (True, 1)
-        assert storage.overwrite is False
-        assert not hasattr(storage, "other")
 
     def test_a_storage_that_saves_under_another_name_is_an_error(self) -> None:
         strategy = PlainStrategy(RenamingStorage())
@@ -490,10 +455,10 @@ class TestDefaults:
 
     def test_secrets_are_the_texts_in_the_named_attributes(self) -> None:
         class SecretiveStorage(InMemoryStorage):
-            password, token, key, user = "pw", "", None, "me"
+            password, token, key, user, credential = "pw", "", None, "me", object()
 
         class SecretiveStrategy(PlainStrategy):
-            secret_attributes = ("password", "token", "key", "missing")
+            secret_attributes = ("password", "token", "key", "credential", "missing")
 
         assert SecretiveStrategy(SecretiveStorage()).secrets == ["pw"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import SuspiciousOperation
-from django.core.files.storage import FileSystemStorage, Storage
+from django.core.files.storage import Storage
 from storages.backends.azure_storage import AzureStorage
 from storages.backends.gcloud import GoogleCloudStorage
 from storages.backends.s3 import S3Storage
@@ -20,7 +20,7 @@ from collectfasta.strategies.azure import AzureBlobStrategy
 from collectfasta.strategies.boto3 import Boto3Strategy
 from collectfasta.strategies.filesystem import CachingFileSystemStrategy, FileSystemStrategy
 from collectfasta.strategies.gcloud import GoogleCloudStrategy
-from collectfasta.strategies.listing import CloudStrategy, is_overridden
+from collectfasta.strategies.listing import CloudStrategy
 from tests.unit.helpers import in_memory, sources_of, strategy_for_directory
 
 CONTENT = b"body { color: red }"
@@ -135,32 +135,6 @@ class TestHooks:
         remote = RemoteObject("a.css", "v", 1, Checksum("md5", MD5))
         strategy.index = RemoteIndex([remote], strategy.look_up)
         assert not strategy.should_copy_file("a.css", "a.css", in_memory({"a.css": b"x"}))
-
-
-class Base:
-    def save(self) -> None: ...
-
-
-class Child(Base): ...
-
-
-class TestIsOverridden:
-    def test_a_method_from_outside_is(self) -> None:
-        assert is_overridden(Child, "save", outside=("django.",))
-
-    def test_a_method_from_inside_is_not(self) -> None:
-        assert not is_overridden(Child, "save", outside=("tests.",))
-
-    def test_the_nearest_method_counts(self) -> None:
-        class Own(FileSystemStorage):
-            def exists(self, name: str) -> bool:
-                return False
-
-        assert is_overridden(Own, "exists", outside=("django.",))
-        assert not is_overridden(Own, "save", outside=("django.",))
-
-    def test_a_method_that_there_is_not_is_not(self) -> None:
-        assert not is_overridden(Child, "missing", outside=("django.",))
 
 
 class TestKeys:

@@ -17,7 +17,7 @@ from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 from collectfasta.strategies.filesystem import CachingFileSystemStrategy, FileSystemStrategy
 from collectfasta.transfer import Report, SourceChangedError, describe_failures, transfer
-from tests.unit.helpers import sources_of, strategy_for_directory
+from tests.unit.helpers import in_memory, sources_of, strategy_for_directory
 
 each_number_of_threads = pytest.mark.parametrize("threads", [0, 8])
 
@@ -56,6 +56,13 @@ class RefusingStrategy(FileSystemStrategy):
         return "The credentials lack the permission to write."
 
 
+class OwnStrategy(Strategy[Storage]):
+    """A strategy of a user's own."""
+
+    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
+        return True
+
+
 def ignore(_: SourceFile) -> None:
     pass
 
@@ -86,6 +93,34 @@ class TestSending:
         report = send(sources_of(files), strategy, threads=threads)
         assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == files
         assert names_sent(report) == sorted(files)
+
+    @each_number_of_threads
+    def test_nothing_is_left_of_a_transfer_that_was_not_given_up(
+        self, tmp_path: Path, threads: int
+    ) -> None:
+        sources = sources_of({"a.css": b"x", "broken.css": b"x", "b.css": b"x"})
+        strategy = strategy_for_directory(tmp_path, {}, BreakingStrategy)
+        assert send(sources, strategy, threads=threads).left == 0
+
+    def test_files_are_sent_at_the_same_time(self, tmp_path: Path) -> None:
+        # Each waits for seven others.
+        barrier = threading.Barrier(8)
+
+        class MeetingStrategy(FileSystemStrategy):
+            def upload(self, source: SourceFile) -> RemoteObject | None:
+                barrier.wait(10)
+                return super().upload(source)
+
+        strategy = strategy_for_directory(tmp_path, {}, MeetingStrategy)
+        report = send(sources_of({f"{n}.css": b"x" for n in range(8)}), strategy, threads=8)
+        assert report.failures == {}
+
+    @each_number_of_threads
+    def test_a_storage_that_does_not_overwrite_does_so(self, threads: int) -> None:
+        files = {f"{n}.css": b"%d" % n for n in range(10)}
+        storage = in_memory(dict.fromkeys(files, b"before"))
+        send(sources_of(files), OwnStrategy(storage), threads=threads)
+        assert {name: storage.open(name).read() for name in storage.listdir("")[1]} == files
 
     def test_what_the_plan_does_not_send_is_not_sent(self, tmp_path: Path) -> None:
         (source,) = sources_of({"a.css": b"x"})
@@ -121,10 +156,6 @@ class TestSending:
         assert send(sources, FileSystemStrategy(FileSystemStorage(tmp_path))).size == 8
 
     def test_bytes_of_a_storage_that_says_nothing_are_those_of_the_file(self) -> None:
-        class OwnStrategy(Strategy[Storage]):
-            def should_copy_file(self, *args: object) -> bool:
-                return True
-
         assert send(sources_of({"a.css": b"12345"}), OwnStrategy(InMemoryStorage())).size == 5
 
     def test_the_version_and_checksum_of_what_was_sent_are_remembered(self, tmp_path: Path) -> None:
@@ -140,6 +171,23 @@ class TestSending:
             sources_of({"a.css": b"x"}), strategy_for_directory(tmp_path, {}, FileSystemStrategy)
         )
         assert report.pairs == {}
+
+    @each_number_of_threads
+    def test_an_interrupt_aborts_what_is_under_way(self, tmp_path: Path, threads: int) -> None:
+        aborted: list[bool] = []
+
+        class AbortableStrategy(FileSystemStrategy):
+            def abort(self) -> None:
+                aborted.append(True)
+
+        def interrupt(_: SourceFile) -> NoReturn:
+            raise KeyboardInterrupt
+
+        strategy = strategy_for_directory(tmp_path, {}, AbortableStrategy)
+        sources = sources_of({f"{n}.css": b"x" for n in range(20)})
+        with pytest.raises(KeyboardInterrupt):
+            send(sources, strategy, threads=threads, on_sent=interrupt)
+        assert aborted == [True]
 
     def test_an_interrupted_transfer_has_reported_what_was_sent(self, tmp_path: Path) -> None:
         def interrupt(source: SourceFile) -> None:
@@ -345,3 +393,14 @@ class TestDescription:
         strategy = RefusingStrategy(SecretiveStorage(tmp_path))
         report = send(sources_of({f"{n}.css": b"x" for n in range(number)}), strategy)
         assert "the-secret" not in describe_failures(report, strategy, full=full)
+
+    def test_no_secret_of_the_storage_is_told_in_an_explanation(self, tmp_path: Path) -> None:
+        class TalkativeStrategy(RefusingStrategy):
+            def explain_error(self, error: Exception) -> str | None:
+                return f"no permission: {error}"
+
+        strategy = TalkativeStrategy(SecretiveStorage(tmp_path))
+        report = send(sources_of({"a.css": b"x"}), strategy)
+        assert "'a.css': no permission: 403 for ***" in describe_failures(
+            report, strategy, full=False
+        )

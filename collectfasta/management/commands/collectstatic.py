@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +26,8 @@ from collectfasta.staging import PostProcessed, Stage, without_originals
 from collectfasta.strategies import Strategy, load_strategy
 from collectfasta.strategies.selection import strategy_for
 from collectfasta.transfer import TransferError
+
+PostProcessing = Generator[PostProcessed, None, None]
 
 
 class Command(collectstatic.Command):
@@ -149,7 +151,8 @@ class Command(collectstatic.Command):
         # All that Django's collect() asks of its storage is to post-process.
         self.storage, self.post_process = SimpleNamespace(post_process=lambda *_, **__: steps), True
         try:
-            with terminable():
+            # Closed, because Django's loop may end before it does: what it has set up ends here.
+            with terminable(), closing(steps):
                 return self._collect()
         except KeyboardInterrupt:
             raise CommandError(
@@ -164,7 +167,7 @@ class Command(collectstatic.Command):
         collected: dict[str, list[str]] = super().collect()
         return collected
 
-    def _deploy(self, strategy: Strategy[Any], is_post_processing: bool) -> Iterator[PostProcessed]:
+    def _deploy(self, strategy: Strategy[Any], is_post_processing: bool) -> PostProcessing:
         """Deploy in one pass or in two; yield what Django's post-processing yields."""
         sender = strategy.second_pass_strategy()
         if sender is None:
@@ -174,9 +177,7 @@ class Command(collectstatic.Command):
         else:
             yield from self._deploy_directly(sender, is_post_processing)
 
-    def _deploy_directly(
-        self, strategy: Strategy[Any], is_post_processing: bool
-    ) -> Iterator[PostProcessed]:
+    def _deploy_directly(self, strategy: Strategy[Any], is_post_processing: bool) -> PostProcessing:
         """Send what was found, then let the storage post-process."""
         kept = {source.name for source in self.sources}
         with self._deploying(strategy) as deploy:
@@ -193,9 +194,7 @@ class Command(collectstatic.Command):
             with self._in_words(strategy):
                 self._delete_leftovers(deploy, kept)
 
-    def _deploy_staged(
-        self, strategy: Strategy[Any], sender: Strategy[Any]
-    ) -> Iterator[PostProcessed]:
+    def _deploy_staged(self, strategy: Strategy[Any], sender: Strategy[Any]) -> PostProcessing:
         """Post-process locally, send the difference, the manifest last."""
         with strategy.stage(self.sources) as stage, self._withdrawing(stage):
             yield from stage.post_process(dry_run=self.dry_run)
@@ -289,10 +288,10 @@ class Command(collectstatic.Command):
         except Exception as error:
             reason = strategy.explain_error(error)
             if reason is None and isinstance(error, strategy.remote_errors):
-                reason = describe(error)
+                reason = describe(error, strategy.secrets)
             if reason is None:
                 raise
             if self._is_full:
-                reason += "\n" + describe(error, full=True)
+                reason += "\n" + describe(error, strategy.secrets, full=True)
             # Without its cause, whose text may hold a signed URL.
             raise CommandError(redact(reason, strategy.secrets)) from None
