@@ -28,7 +28,9 @@ def without_manifest(plan: Plan, stage: Stage) -> list[Decision]:
     return [each for each in plan.uploads if each.source is not stage.manifest]
 
 
-def commit(deploy: Deploy, plan: Plan, stage: Stage, on_sent: Callable[[SourceFile], None]) -> None:
+def commit(
+    deploy: Deploy, plan: Plan, stage: Stage, on_sent: Callable[[SourceFile], None]
+) -> list[SourceFile]:
     """Publish the manifest, to the storage that it belongs into.
 
     Args:
@@ -37,17 +39,24 @@ def commit(deploy: Deploy, plan: Plan, stage: Stage, on_sent: Callable[[SourceFi
         stage: Has made the manifest.
         on_sent: Called with the manifest if it is sent.
 
+    Returns:
+        What a class with a ``save_manifest()`` of its own has saved.
+
     Raises:
         TransferError: It could not be sent.
     """
-    if stage.manifest and stage.manifest_storage:
-        strategy = _make_strategy(stage.manifest_storage)
-        with in_words(strategy, full=deploy.full):
-            elsewhere = deploy.to(strategy)
-            elsewhere.send(elsewhere.plan([stage.manifest]).uploads, on_sent)
-    else:
-        deploy.send([each for each in plan.uploads if each.source is stage.manifest], on_sent)
-    stage.publish()
+    manifest = [each for each in plan.uploads if each.source is stage.manifest]
+    deploy.send(manifest, on_sent)
+    own = stage.publish()
+    if stage.manifest_storage is None:
+        deploy.send(deploy.plan(own).uploads if own else (), on_sent)
+        return own
+    elsewhere = [each for each in (*own, stage.manifest) if each]
+    strategy = _make_strategy(stage.manifest_storage)
+    with in_words(strategy, full=deploy.full):
+        other = deploy.to(strategy)
+        other.send(other.plan(elsewhere).uploads, on_sent)
+    return own
 
 
 def _make_strategy(storage: Storage) -> Strategy[Any]:

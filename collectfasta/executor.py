@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 from django.db import connections
@@ -63,7 +63,9 @@ class Executor:
             yield
         except BaseException:
             self.cancel()
-            self._abort()
+            # What it fails by must not take the place of what has ended the work.
+            with suppress(Exception):
+                self._abort()
             raise
 
     def _run_inline(

@@ -95,8 +95,7 @@ def make_plan(
         PlanError: Some files have names that the remote can't have, or can't be read.
         Exception: The remote can't be listed; whatever its SDK raises.
     """
-    _check_names(sources, strategy)
-    _check_contents(sources, strategy)
+    check_sources(sources, strategy)
     if forced:
         return Plan(tuple(Decision(source, Reason.FORCED) for source in sources))
     index = _make_index(sources, strategy)
@@ -104,6 +103,20 @@ def make_plan(
     if index.is_listed and not strategy.is_asked_per_file:
         threads = min(threads, _HASHING_THREADS)
     return Plan(tuple(planner.decide_all(sources, Executor(threads))))
+
+
+def check_sources(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
+    """Refuse what can't be deployed, before anything is written.
+
+    Args:
+        sources: The files.
+        strategy: Knows which names the remote can have.
+
+    Raises:
+        PlanError: Names every file that can't be stored under its name, or can't be read.
+    """
+    _check_names(sources, strategy)
+    _check_contents(sources, strategy)
 
 
 def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import abc
+import io
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.core.files.base import File
-from django.core.files.storage import InMemoryStorage, Storage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
+from collectfasta.checksums import md5
 from collectfasta.shadowing import (
     is_overridden,
     noting_names,
@@ -55,12 +56,18 @@ class Stage(abc.ABC):
         """All files that belong into the storage, except the manifest."""
 
     @property
-    def hashed_names(self) -> set[str]:
-        """The names that the manifest gives to the files."""
-        return set(getattr(self.storage, "hashed_files", {}).values())
+    def hashed_files(self) -> dict[str, str]:
+        """The names that the manifest gives to the files, by their own."""
+        names: dict[str, str] = getattr(self.storage, "hashed_files", {})
+        return names
 
-    def publish(self) -> None:
-        """Do what is left when all files and the manifest are in the storage."""
+    def publish(self) -> list[SourceFile]:
+        """Do what is left when all files are in the storage.
+
+        Returns:
+            What is to be stored where the manifest is.
+        """
+        return []
 
     def withdraw(self) -> None:
         """Let the storage's object name the files of the last deploy again."""
@@ -85,10 +92,13 @@ class RedirectedStage(Stage):
         super().__init__(storage, sources)
         self._scratch = scratch
         self._staged = {each.name: each for each in sources}
-        self._by_size: dict[int | None, list[SourceFile]] = {}
-        for each in sources:
-            self._by_size.setdefault(each.size, []).append(each)
+        self._contents = _Contents(sources)
+        self._manifests = _UnpublishedStorage(self._open_published)
         self._before = storage.hashed_files, storage.manifest_hash
+        # One of its own may write elsewhere, so it is called when all files are stored.
+        self._saves_manifest_itself = is_overridden(
+            storage.__class__, "save_manifest", outside=("django.",)
+        )
 
     @property
     def files(self) -> list[SourceFile]:
@@ -97,43 +107,46 @@ class RedirectedStage(Stage):
 
     def post_process(self, *, dry_run: bool) -> Iterator[PostProcessed]:
         """Post-process with every read and write led to the stage."""
-        manifests = InMemoryStorage()
-        with ExitStack() as stack:
-            stack.enter_context(shadowing(self.storage, **self._methods(manifests)))
+        with shadowing(self.storage, **self._methods()):
             # Here it writes nothing, so a dry run can tell what would be sent. A class with a way
             # of its own may write elsewhere.
             is_own = is_overridden(self.storage.__class__, "post_process", outside=("django.",))
             yield from self.storage.post_process(self._found(), dry_run=dry_run and is_own)
         name = self.storage.manifest_name
-        if manifests.exists(name):
-            self.manifest = SourceFile(name, name, manifests)
-        elif name in self._staged:
-            self.manifest = self._staged.pop(name)
+        if self._manifests.exists(name):
+            self.manifest = SourceFile(name, name, self._manifests)
+        else:
+            self.manifest = self._staged.pop(name, None)
 
-    def _methods(self, manifests: Storage) -> dict[str, object]:
-        methods: dict[str, object] = {
+    def _methods(self) -> dict[str, object]:
+        return {
             "_open": self._open,
             "open": self._open,
             "_save": self._save,
             "exists": self._exists,
             "delete": self._delete,
+            "listdir": self._listdir,
             "size": lambda name: self._get(name).size,
             "get_modified_time": lambda name: self._get(name).stamp()[1],
             "get_available_name": lambda name, max_length=None: name,
-            "manifest_storage": manifests,
+            "manifest_storage": self._manifests,
+            "save_manifest": lambda: None if self._saves_manifest_itself else self._save_manifest(),
         }
-        if self._saves_manifest_itself:
-            methods["save_manifest"] = lambda: None
-        return methods
 
-    @property
-    def _saves_manifest_itself(self) -> bool:
-        return is_overridden(self.storage.__class__, "save_manifest", outside=("django.",))
+    def _save_manifest(self) -> None:
+        # By name, as Django does from 6.0 on: the order of the finders is another on each machine.
+        self.storage.hashed_files = dict(sorted(self.storage.hashed_files.items()))
+        self.storage.__class__.save_manifest(self.storage)
 
-    def publish(self) -> None:
-        """Let a class that overrides ``save_manifest()`` save its manifest now."""
-        if self._saves_manifest_itself:
-            self.storage.save_manifest()
+    def publish(self) -> list[SourceFile]:
+        """Let a class that overrides ``save_manifest()`` do so now, and return what it saves."""
+        if not self._saves_manifest_itself:
+            return []
+        before = dict(self._staged)
+        with shadowing(self.storage, **self._methods()):
+            self._save_manifest()
+        saved = [each for each in self.files if before.get(each.name) is not each]
+        return saved + [SourceFile(name, name, self._manifests) for name in walk(self._manifests)]
 
     def withdraw(self) -> None:
         """Let the storage's object name the files of the last deploy again."""
@@ -148,30 +161,93 @@ class RedirectedStage(Stage):
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
         return self._get(name).open()
 
+    def _open_published(self, name: str, mode: str) -> File[Any]:
+        """Open a manifest where the last deploy has put it."""
+        if self.manifest_storage:
+            return self.manifest_storage.open(name, mode)
+        opened: File[Any] = self.storage.__class__._open(self.storage, name, mode)
+        return opened
+
     def _exists(self, name: str) -> bool:
         return _normalize(name) in self._staged
 
+    def _listdir(self, path: str) -> tuple[list[str], list[str]]:
+        folder = posixpath.join(_normalize(path), "").removeprefix("./")
+        below = [each[len(folder) :] for each in self._staged if each.startswith(folder)]
+        folders = {name.partition("/")[0] for name in below if "/" in name}
+        return sorted(folders), sorted(name for name in below if "/" not in name)
+
     def _delete(self, name: str) -> None:
-        self._staged.pop(_normalize(name), None)
+        gone = self._staged.pop(_normalize(name), None)
+        if gone and gone.storage is self._scratch:
+            self._scratch.delete(gone.path)
 
     def _save(self, name: str, content: File[Any]) -> str:
         name = _normalize(name)
-        source = self._find_source(name, content)
+        self._delete(name)
+        source = self._contents.find(content)
         if source is None:
-            self._scratch.delete(name)
             self._scratch.save(name, content)
             self._staged[name] = SourceFile(name, name, self._scratch)
         else:
             self._staged[name] = SourceFile(source.path, name, source.storage)
         return name
 
-    def _find_source(self, name: str, content: File[Any]) -> SourceFile | None:
-        """Return the source file that has the same content, of those that this may be a copy of."""
-        for source in self._by_size.get(content.size, ()):
-            root, _ = posixpath.splitext(source.name)
-            if name.startswith(root) and _is_same(source, content):
-                return source
-        return None
+
+class _UnpublishedStorage(InMemoryStorage):
+    """Keep what is written until it is published; what is not, is read where it was published.
+
+    Args:
+        open_published: Opens a file there.
+    """
+
+    def __init__(self, open_published: Callable[[str, str], File[Any]]) -> None:
+        super().__init__()
+        self._open_published = open_published
+
+    def open(self, name: str, mode: str = "rb") -> File[Any]:
+        """Open a file of its own, else one that was published."""
+        return super().open(name, mode) if self.exists(name) else self._open_published(name, mode)
+
+
+class _Contents:
+    """Find the source file that has the same content as another file.
+
+    Args:
+        sources: The source files.
+    """
+
+    def __init__(self, sources: Iterable[SourceFile]) -> None:
+        self._by_file: dict[tuple[int, int], SourceFile] = {}
+        self._by_size: dict[int | None, list[SourceFile]] = {}
+        self._by_checksum: dict[int | None, dict[str, SourceFile]] = {}
+        for source in sources:
+            # What InMemoryStorage opens is one object for all, so two threads can't read the same.
+            if isinstance(source.storage, InMemoryStorage):
+                continue
+            self._by_size.setdefault(source.size, []).append(source)
+            if isinstance(source.storage, FileSystemStorage):
+                self._by_file[_file_id(os.stat(source.label))] = source
+
+    def find(self, content: File[Any]) -> SourceFile | None:
+        """Return a source file with this content: itself, opened, or one that is equal."""
+        # Others, as a GzipFile, may have the descriptor of a file with other content.
+        opened = getattr(content.file, "raw", None)
+        found = None
+        if isinstance(opened, io.FileIO):
+            found = self._by_file.get(_file_id(os.fstat(opened.fileno())))
+        return found or self._find_equal(content)
+
+    def _find_equal(self, content: File[Any]) -> SourceFile | None:
+        size = getattr(content, "size", None)
+        if size not in self._by_checksum:
+            of_this_size = self._by_size.get(size, ())
+            self._by_checksum[size] = {_md5_of(each): each for each in of_this_size}
+        by_checksum = self._by_checksum[size]
+        if not by_checksum:
+            return None
+        content.seek(0)
+        return by_checksum.get(md5(content))
 
 
 class LocalStage(Stage):
@@ -201,9 +277,10 @@ class LocalStage(Stage):
         return [SourceFile(name, name, self._local) for name in sorted(names)]
 
     @property
-    def hashed_names(self) -> set[str]:
-        """The names that the local storage's manifest gives to the files."""
-        return set(getattr(self._local, "hashed_files", {}).values())
+    def hashed_files(self) -> dict[str, str]:
+        """The names that the local storage's manifest gives to the files, by their own."""
+        names: dict[str, str] = getattr(self._local, "hashed_files", {})
+        return names
 
     def post_process(self, *, dry_run: bool) -> Iterator[PostProcessed]:
         """Copy, then post-process."""
@@ -240,7 +317,7 @@ def _other_manifest_storage(storage: Any) -> Storage | None:
 
 def without_originals(stage: Stage) -> list[SourceFile]:
     """Return a stage's files without those that only the original names lead to."""
-    hashed = stage.hashed_names
+    hashed = set(stage.hashed_files.values())
     originals = {each.name for each in stage.originals} - hashed
     return [each for each in stage.files if _uncompressed(each.name, originals) not in originals]
 
@@ -254,18 +331,13 @@ def _normalize(name: str) -> str:
     return posixpath.normpath(name.replace("\\", "/"))
 
 
-def _is_same(source: SourceFile, content: File[Any]) -> bool:
-    """Tell whether this is the source file itself, opened, or has the same content."""
-    try:
-        if os.path.samestat(os.fstat(content.fileno()), os.stat(source.label)):
-            return True
-    except (AttributeError, OSError, ValueError):
-        # Not a file of the file system.
-        pass
-    content.seek(0)
-    with source.open() as original:
-        pairs = zip(original.chunks(), content.chunks(), strict=False)
-        return all(ours == theirs for ours, theirs in pairs)
+def _file_id(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _md5_of(source: SourceFile) -> str:
+    with source.open() as content:
+        return md5(content)
 
 
 def walk(storage: Storage, path: str = "") -> Iterator[str]:

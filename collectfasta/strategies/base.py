@@ -101,6 +101,11 @@ class Strategy(abc.ABC, Generic[S]):
         """Return path, prefixed path and local storage of a file, changed at will."""
         return args
 
+    def place(self, source: SourceFile) -> SourceFile:
+        """Return a file where ``copy_args_hook`` wants it."""
+        args = source.path, source.prefixed_path, source.storage
+        return SourceFile(*self.copy_args_hook(args))
+
     # What is there, put this there, delete these: in bulk where the storage can.
 
     @property

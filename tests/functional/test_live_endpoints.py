@@ -141,12 +141,17 @@ def test_deploy_is_stored_and_every_request_is_recorded(
     assert {each.status // 100 for each in live_cloud.requests} <= {2, 3}
 
 
-def test_leftovers_are_deleted(live_cloud: RecordedCloud, collectstatic: CollectStatic) -> None:
+def test_leftovers_are_deleted_in_a_batch(
+    live_cloud: RecordedCloud, collectstatic: CollectStatic
+) -> None:
     for name in ("static/old 1.css", "static/old 2.css", "other/a.css"):
         live_cloud.put(name, b"left")
 
     collectstatic(live_cloud, options={"location": "static"}, clear=True)
 
+    (batch,) = {"DELETE_BATCH", "BATCH"} & live_cloud.counts().keys()
+    assert live_cloud.counts()[batch] == 1
+    assert "DELETE" not in live_cloud.counts()
     assert live_cloud.keys() == ["other/a.css", *(f"static/{name}" for name in FILES)]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -335,8 +337,11 @@ def tree(case: Case, tmp_path_factory: pytest.TempPathFactory) -> StaticTree:
 @pytest.fixture(scope="module")
 def djangos(request: pytest.FixtureRequest, case: Case, tree: StaticTree) -> Outcome:
     """What Django's own deploy leaves in a bucket of its own."""
-    with deploying(request, case, tree) as (cloud, run):
+    with deploying(request, case, tree) as (cloud, run), warnings.catch_warnings():
+        # django-storages leaves what it decompresses open.
+        warnings.simplefilter("ignore", ResourceWarning)
         run(disable_collectfasta=True)
+        gc.collect()
         return outcome_of(cloud, case)
 
 

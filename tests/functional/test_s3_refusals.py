@@ -21,7 +21,7 @@ ONCE: dict[str, Any] = {
     "client_config": Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
 }
 WRITES = {"PUT", "DELETE", "DELETE_BATCH", "MULTIPART"}
-NAMES = [f"{letter}.css" for letter in "abcdefghij"]
+NAMES = [f"{letter}.css" for letter in "abcdef"]
 
 
 def answer(code: str) -> bytes:
@@ -82,7 +82,7 @@ class TestNothingIsWritten:
         assert s3.counts() == {"LIST": 1}
 
     @pytest.mark.parametrize(
-        "code", ["SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken", "InvalidToken"]
+        "code", ["SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken"]
     )
     def test_credentials_that_are_refused_are_to_be_corrected(
         self, s3: S3Cloud, tree: StaticTree, refused: Callable[..., str], code: str
@@ -256,7 +256,7 @@ class TestNoPermissionToWrite:
         message = refused(s3, options={"location": "static"}, threads=threads)
 
         assert message == (
-            f"10 files were not sent to s3://{s3.name}/static/: The credentials lack the "
+            f"6 files were not sent to s3://{s3.name}/static/: The credentials lack the "
             f"permission s3:PutObject on arn:aws:s3:::{s3.name}/static/*."
         )
 
@@ -311,7 +311,7 @@ class TestOneObjectIsRefused:
 
         assert s3.keys() == NAMES
         assert s3.counts() == {"LIST": 1, "PUT": 1}
-        assert "1 static file copied, 9 unmodified" in run.stdout
+        assert "1 static file copied, 5 unmodified" in run.stdout
 
 
 def unreachable(_: S3Cloud) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
 from collectfasta.checksums import Pair
@@ -17,7 +18,7 @@ from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 from collectfasta.strategies.filesystem import CachingFileSystemStrategy, FileSystemStrategy
 from collectfasta.transfer import Report, SourceChangedError, describe_failures, transfer
-from tests.unit.helpers import in_memory, sources_of, strategy_for_directory
+from tests.unit.helpers import each_storage, sources_of, strategy_for_directory
 
 each_number_of_threads = pytest.mark.parametrize("threads", [0, 8])
 
@@ -115,12 +116,21 @@ class TestSending:
         report = send(sources_of({f"{n}.css": b"x" for n in range(8)}), strategy, threads=8)
         assert report.failures == {}
 
+    @each_storage
     @each_number_of_threads
-    def test_a_storage_that_does_not_overwrite_does_so(self, threads: int) -> None:
+    def test_a_storage_that_does_not_overwrite_does_so(
+        self, tmp_path: Path, make: Callable[[Path], Storage], threads: int
+    ) -> None:
         files = {f"{n}.css": b"%d" % n for n in range(10)}
-        storage = in_memory(dict.fromkeys(files, b"before"))
+        storage = make(tmp_path)
+        for name in files:
+            storage.save(name, ContentFile(b"longer than after"))
         send(sources_of(files), OwnStrategy(storage), threads=threads)
-        assert {name: storage.open(name).read() for name in storage.listdir("")[1]} == files
+        stored = {}
+        for name in storage.listdir("")[1]:
+            with storage.open(name) as opened:
+                stored[name] = opened.read()
+        assert stored == files
 
     def test_what_the_plan_does_not_send_is_not_sent(self, tmp_path: Path) -> None:
         (source,) = sources_of({"a.css": b"x"})

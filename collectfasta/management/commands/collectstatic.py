@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from types import SimpleNamespace
@@ -15,17 +15,16 @@ from django.core.management.base import CommandError, CommandParser
 
 from collectfasta import checks, settings
 from collectfasta.commit import commit, without_manifest
-from collectfasta.deploy import Deploy
-from collectfasta.errors import describe, redact
+from collectfasta.deploy import Deploy, in_words
+from collectfasta.errors import CollectfastaError
 from collectfasta.interrupts import terminable
 from collectfasta.leftovers import Leftovers, find_leftovers
-from collectfasta.plan import Decision, Plan, PlanError, Reason
+from collectfasta.plan import Plan, Reason, check_sources
 from collectfasta.shadowing import noting_names
 from collectfasta.source import SourceFile
 from collectfasta.staging import PostProcessed, Stage, without_originals
 from collectfasta.strategies import Strategy, load_strategy
 from collectfasta.strategies.selection import strategy_for
-from collectfasta.transfer import TransferError
 
 PostProcessing = Generator[PostProcessed, None, None]
 
@@ -134,8 +133,8 @@ class Command(collectstatic.Command):
         if self.strategy is None:
             super().copy_file(path, prefixed_path, source_storage)
         else:
-            args = self.strategy.copy_args_hook((path, prefixed_path, source_storage))
-            self.sources.append(SourceFile(*args))
+            source = SourceFile(path, prefixed_path, source_storage)
+            self.sources.append(self.strategy.place(source))
 
     def clear_dir(self, path: str) -> None:
         """Delete nothing yet: what is left over is deleted when everything else is in place."""
@@ -154,6 +153,8 @@ class Command(collectstatic.Command):
             # Closed, because Django's loop may end before it does: what it has set up ends here.
             with terminable(), closing(steps):
                 return self._collect()
+        except CollectfastaError as error:
+            raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             raise CommandError(
                 "Interrupted: what was sent stays, no manifest was published, and the next run "
@@ -181,38 +182,45 @@ class Command(collectstatic.Command):
         """Send what was found, then let the storage post-process."""
         kept = {source.name for source in self.sources}
         with self._deploying(strategy) as deploy:
-            with self._in_words(strategy):
+            with in_words(strategy, full=self._is_full):
                 plan = deploy.plan(self.sources)
                 self._announce(strategy, plan)
-                self._send(deploy, plan, plan.uploads)
+                if not self.dry_run:
+                    deploy.send(plan.uploads, partial(self._on_sent, strategy))
+                self._count(plan, {each.name: each for each in self.sources}.get)
             if is_post_processing and hasattr(strategy.target_storage, "post_process"):
                 with noting_names(strategy.target_storage, dry_run=self.dry_run) as names:
                     for processed in self._post_process(strategy.target_storage):
                         kept |= {name for name in processed[:2] if name}
                         yield processed
                 kept |= names
-            with self._in_words(strategy):
+            with in_words(strategy, full=self._is_full):
                 self._delete_leftovers(deploy, kept)
 
     def _deploy_staged(self, strategy: Strategy[Any], sender: Strategy[Any]) -> PostProcessing:
         """Post-process locally, send the difference, the manifest last."""
+        with in_words(sender, full=self._is_full):
+            check_sources(self.sources, sender)
         with strategy.stage(self.sources) as stage, self._withdrawing(stage):
             yield from stage.post_process(dry_run=self.dry_run)
-            files = without_originals(stage) if settings.hashed_only else stage.files
-            if stage.manifest and not stage.manifest_storage:
-                files.append(stage.manifest)
-            with self._deploying(sender) as deploy, self._in_words(sender):
-                plan = deploy.plan(files)
+            with self._deploying(sender) as deploy, in_words(sender, full=self._is_full):
+                files = without_originals(stage) if settings.hashed_only else stage.files
+                hashed = stage.hashed_files
+                places = {each.name: sender.place(each) for each in files}
+                batch = [*places.values(), *_manifest_for(sender, stage)]
+                plan = deploy.plan(batch)
                 self._announce(sender, plan)
-                self._send(deploy, plan, without_manifest(plan, stage))
+                kept = {getattr(sender.target_storage, "manifest_name", ""), *_names(batch)}
                 if not self.dry_run:
-                    commit(deploy, plan, stage, partial(self._on_sent, sender))
-                self._delete_leftovers(deploy, {each.name for each in files})
+                    deploy.send(without_manifest(plan, stage), partial(self._on_sent, sender))
+                    kept |= _names(commit(deploy, plan, stage, partial(self._on_sent, sender)))
+                self._count(plan, lambda name: places.get(name) or places.get(hashed.get(name, "")))
+                self._delete_leftovers(deploy, kept)
 
     @contextmanager
     def _deploying(self, strategy: Strategy[Any]) -> Iterator[Deploy]:
         """Make a deploy ready and, however it ends, remember what it has done."""
-        with self._in_words(strategy):
+        with in_words(strategy, full=self._is_full):
             deploy = Deploy(
                 strategy, dry_run=self.dry_run, forced=self.is_forced, full=self._is_full
             )
@@ -239,23 +247,30 @@ class Command(collectstatic.Command):
 
     def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
         """Say what stays and, in a dry run, what would be sent."""
-        found = set(self.sources)
         for each in plan.decisions:
             source = each.source
             if each.reason is Reason.UNMODIFIED:
                 self.log(f"Skipping '{source.path}' (not modified)")
-                if source in found:
-                    self.unmodified_files.append(source.prefixed_path)
                 if not self.dry_run:
                     strategy.on_skip_hook(source.path, source.prefixed_path, source.storage)
             elif self.dry_run:
                 self.log(f"Pretending to copy '{source.label}'", level=1)
 
-    def _send(self, deploy: Deploy, plan: Plan, decisions: list[Decision]) -> None:
-        if not self.dry_run:
-            deploy.send(decisions, partial(self._on_sent, deploy.strategy))
-        sent, found = {each.source for each in plan.uploads}, self.sources
-        self.copied_files += [each.prefixed_path for each in found if each in sent]
+    def _count(self, plan: Plan, place: Callable[[str], SourceFile | None]) -> None:
+        """Fill Django's lists: they count the files that were found, not what is made of them.
+
+        Args:
+            plan: What became of the files that are deployed.
+            place: Tells the file that is deployed for a name that was found.
+        """
+        reasons = {each.source.name: each.reason for each in plan.decisions}
+        for source in self.sources:
+            deployed = place(source.name)
+            if deployed is None:
+                continue
+            is_unmodified = reasons[deployed.name] is Reason.UNMODIFIED
+            files = self.unmodified_files if is_unmodified else self.copied_files
+            files.append(source.prefixed_path)
 
     def _on_sent(self, strategy: Strategy[Any], source: SourceFile) -> None:
         self.log(f"Copying '{source.label}'")
@@ -278,20 +293,14 @@ class Command(collectstatic.Command):
     def _is_full(self) -> bool:
         return self.traceback or settings.debug
 
-    @contextmanager
-    def _in_words(self, strategy: Strategy[Any]) -> Iterator[None]:
-        """Turn expected errors into one that the command line shows without a traceback."""
-        try:
-            yield
-        except (TransferError, PlanError) as error:
-            raise CommandError(str(error)) from None
-        except Exception as error:
-            reason = strategy.explain_error(error)
-            if reason is None and isinstance(error, strategy.remote_errors):
-                reason = describe(error, strategy.secrets)
-            if reason is None:
-                raise
-            if self._is_full:
-                reason += "\n" + describe(error, strategy.secrets, full=True)
-            # Without its cause, whose text may hold a signed URL.
-            raise CommandError(redact(reason, strategy.secrets)) from None
+
+def _manifest_for(sender: Strategy[Any], stage: Stage) -> list[SourceFile]:
+    """Return the manifest, if it goes where the files go."""
+    if stage.manifest is None or stage.manifest_storage:
+        return []
+    stage.manifest = sender.place(stage.manifest)
+    return [stage.manifest]
+
+
+def _names(files: Iterable[SourceFile]) -> set[str]:
+    return {each.name for each in files}

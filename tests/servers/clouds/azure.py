@@ -41,12 +41,11 @@ class AzureCloud(RecordedCloud):
         service = BlobServiceClient.from_connection_string(server.connection_string)
         url = urlsplit(service.url)
         # Azurite finds the account in the path, or in the name of the host as Azure does.
-        account_is_host = not url.path.strip("/")
-        recorder = Recorder(f"{url.scheme}://{url.netloc}", rewrites_host=account_is_host)
-        super().__init__(recorder)
-        self._connection_string = _with_endpoint(
-            server.connection_string, self.recorder.url + url.path
-        )
+        is_path = bool(url.path.strip("/"))
+        super().__init__(Recorder(f"{url.scheme}://{url.netloc}", rewrites_host=not is_path))
+        # The SDK takes 127.0.0.1 for Azurite, and puts the account into the paths within batches.
+        here = self.recorder.url if is_path else self.recorder.url.replace("127.0.0.1", "127.1")
+        self._connection_string = _with_endpoint(server.connection_string, here + url.path)
         self._service = service
         self.client = service.create_container(self.name)
 

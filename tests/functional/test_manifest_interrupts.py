@@ -1,0 +1,570 @@
+"""Deploys in processes of their own: interrupted, killed, and two at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pprint
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError
+
+from collectfasta.strategies.boto3 import (
+    Boto3ManifestFileSystemStrategy,
+    Boto3ManifestMemoryStrategy,
+    Boto3Strategy,
+)
+from tests.conftest import CollectStatic, StaticTree
+from tests.servers.clouds.s3 import S3Cloud
+from tests.servers.moto import S3Server
+from tests.servers.recorder import Match, Recorder, Request
+
+MANIFEST = "staticfiles.json"
+BACKEND = "storages.backends.s3.S3ManifestStaticStorage"
+FILES = 15
+MEGABYTE = 1024 * 1024
+# Waited only by a test that fails.
+WAIT_SECONDS = 60.0
+
+MANAGE = """
+import signal, sys
+from django.core.management import execute_from_command_line
+
+# Whoever runs the tests in the background lets them, and what they start, ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+execute_from_command_line(sys.argv)
+"""
+STORAGES = """
+import os, signal, sys
+from storages.backends.s3 import S3ManifestStaticStorage
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+class WhileStaging(S3ManifestStaticStorage):
+    def file_hash(self, name, content=None):
+        if name == "5.js":
+            interrupt()
+        return super().file_hash(name, content)
+
+class WhileComparing(S3ManifestStaticStorage):
+    def get_object_parameters(self, name):
+        if name == "5.js":
+            interrupt()
+        return super().get_object_parameters(name)
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Project:
+    """A Django project of its own, to be deployed by its own manage.py.
+
+    Attributes:
+        temporary: The directory for its temporary files.
+    """
+
+    def __init__(self, root: Path, cloud: S3Cloud, tree: StaticTree, **settings: Any) -> None:
+        self.temporary = root / "tmp"
+        self.temporary.mkdir(parents=True)
+        self._root, self._cloud, self._tree = root, cloud, tree
+        (root / "manage.py").write_text(MANAGE)
+        (root / "project_storages.py").write_text(STORAGES)
+        self.configure(**settings)
+
+    def configure(self, backend: str = BACKEND, endpoint: str = "", **settings: Any) -> None:
+        endpoint = endpoint or self._cloud.recorder.url
+        lines = {
+            "INSTALLED_APPS": ["collectfasta", "django.contrib.staticfiles"],
+            "STATIC_URL": "/static/",
+            "STATICFILES_DIRS": [str(self._tree.root)],
+            "STORAGES": self._cloud.storages(backend, endpoint_url=endpoint),
+            **settings,
+        }
+        text = "\n".join(f"{name} = {pprint.pformat(value)}" for name, value in lines.items())
+        (self._root / "settings.py").write_text(text)
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "manage.py", "collectstatic", "--noinput", *options],
+            cwd=self._root,
+            env={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "settings",
+                "PYTHONPATH": os.pathsep.join([str(self._root), os.getcwd()]),
+                "TMPDIR": str(self.temporary),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *options: str) -> Ended:
+        return end(self.start(*options))
+
+    def interrupt(self, number: signal.Signals, match: Match, *options: str) -> Ended:
+        """Deploy, and send a signal while a matching request waits for its answer."""
+        started: list[subprocess.Popen[str]] = []
+        is_first = once(match)
+
+        def send(request: Request) -> None:
+            # Until the rest of what is under way has left the client, and then until the signal
+            # has reached it.
+            time.sleep(0.2)
+            if is_first(request):
+                started[0].send_signal(number)
+            time.sleep(0.2)
+
+        self._cloud.recorder.before(match, send)
+        started.append(self.start(*options))
+        ended = end(started[0])
+        settle(self._cloud)
+        return ended
+
+
+def end(process: subprocess.Popen[str]) -> Ended:
+    try:
+        stdout, stderr = process.communicate(timeout=WAIT_SECONDS)
+    finally:
+        process.kill()
+    return Ended(process.returncode, stdout, stderr)
+
+
+def settle(cloud: S3Cloud) -> None:
+    """Wait until the server has answered: it may take longer than the client lives.
+
+    A request that the client has cut off is never answered.
+    """
+    deadline = time.monotonic() + 2
+    while not all(request.status for request in cloud.requests) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def is_put(request: Request) -> bool:
+    return request.method == "PUT" and "uploadId" not in request.query
+
+
+def is_manifest(request: Request) -> bool:
+    return is_put(request) and request.path.endswith(f"/{MANIFEST}")
+
+
+def is_list(request: Request) -> bool:
+    return "list-type=2" in request.query
+
+
+def is_part(request: Request) -> bool:
+    return request.method == "PUT" and "partNumber" in request.query
+
+
+def is_stored(request: Request) -> bool:
+    return is_put(request) and request.status == 200
+
+
+def after(number: int, match: Match) -> Match:
+    """Match what another matches, but for the first so many."""
+    left = iter(range(number))
+    return lambda request: match(request) and next(left, None) is None
+
+
+def once(match: Match) -> Match:
+    """Match the first that another matches."""
+    left = iter(range(1))
+    return lambda request: match(request) and next(left, None) is not None
+
+
+def write_files(tree: StaticTree, text: str, number: int = FILES) -> None:
+    for each in range(number):
+        tree.write(f"{each}.js", f"let {text}{each};\n".encode())
+
+
+def live(cloud: S3Cloud) -> dict[str, bytes]:
+    """Return the published manifest and every file that it names."""
+    manifest = cloud.get(MANIFEST).body
+    return {MANIFEST: manifest} | {key: cloud.get(key).body for key in paths(cloud).values()}
+
+
+def paths(cloud: S3Cloud) -> dict[str, str]:
+    found: dict[str, str] = json.loads(cloud.get(MANIFEST).body)["paths"]
+    return found
+
+
+def settings_of(strategy: type, threads: int) -> dict[str, Any]:
+    path = f"{strategy.__module__}.{strategy.__qualname__}"
+    return {"COLLECTFASTA_STRATEGY": path, "COLLECTFASTA_THREADS": threads}
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A live site, what a deploy of all its changed files left that was broken off, and the next.
+
+    Attributes:
+        before: The live site before.
+        ended: How the process ended.
+        live: The live site after.
+        requests: What it has sent.
+        temporary: What it left in its directory for temporary files.
+        next_puts: How many files the next deploy sent.
+        next_paths: What the manifest of that one names.
+        next_keys: The keys of all objects then.
+    """
+
+    before: Mapping[str, bytes]
+    ended: Ended
+    live: Mapping[str, bytes]
+    requests: list[Request]
+    temporary: list[str]
+    next_puts: int
+    next_paths: Mapping[str, str]
+    next_keys: list[str]
+
+
+Break = Callable[[S3Cloud, Project], Ended]
+
+
+def break_off(moto: S3Server, root: Path, variant: dict[str, Any], break_: Break) -> Broken:
+    tree = StaticTree(root / "source")
+    with ExitStack() as stack:
+        cloud = stack.enter_context(S3Cloud(moto))
+        monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
+        collectstatic = CollectStatic(tree, monkeypatch)
+        stack.callback(collectstatic.close)
+        write_files(tree, "first")
+        collectstatic(cloud, backend=BACKEND, settings=variant)
+        before = live(cloud)
+        write_files(tree, "second")
+        cloud.clear_requests()
+
+        project = Project(root / "project", cloud, tree, **variant)
+        ended = break_(cloud, project)
+        left = [path.name for path in project.temporary.iterdir()]
+        requests, after = cloud.requests, live(cloud)
+
+        cloud.recorder.reset()
+        collectstatic(cloud, backend=BACKEND, settings=variant)
+        puts = sum(map(is_put, cloud.requests))
+        return Broken(before, ended, after, requests, left, puts, paths(cloud), cloud.keys())
+
+
+VARIANTS = [
+    (number, strategy, threads)
+    for number in (signal.SIGINT, signal.SIGTERM)
+    for strategy in (Boto3ManifestMemoryStrategy, Boto3ManifestFileSystemStrategy)
+    for threads in (0, 8)
+]
+
+
+def variant_id(variant: tuple[signal.Signals, type, int]) -> str:
+    number, strategy, threads = variant
+    return f"{number.name}-{strategy.__name__}-{threads}"
+
+
+class TestInterrupt:
+    """SIGINT and SIGTERM, sent after the fifth of thirty files."""
+
+    @pytest.fixture(scope="class", params=VARIANTS, ids=variant_id)
+    @staticmethod
+    def broken(
+        request: pytest.FixtureRequest, moto: S3Server, tmp_path_factory: pytest.TempPathFactory
+    ) -> Broken:
+        number, strategy, threads = request.param
+
+        def interrupt(_: S3Cloud, project: Project) -> Ended:
+            return project.interrupt(number, after(4, is_put))
+
+        root = tmp_path_factory.mktemp("interrupted")
+        return break_off(moto, root, settings_of(strategy, threads), interrupt)
+
+    def test_status_says_so(self, broken: Broken) -> None:
+        assert broken.ended.status == 130
+
+    def test_one_line_says_so(self, broken: Broken) -> None:
+        assert broken.ended.stderr.startswith("CommandError: Interrupted")
+        assert len(broken.ended.stderr.splitlines()) == 1
+
+    def test_no_manifest_is_sent(self, broken: Broken) -> None:
+        assert not any(map(is_manifest, broken.requests))
+
+    def test_live_site_stays_as_it_is(self, broken: Broken) -> None:
+        assert broken.live == broken.before
+
+    def test_pending_work_is_not_begun(self, broken: Broken) -> None:
+        assert sum(map(is_put, broken.requests)) < 2 * FILES
+
+    def test_what_is_under_way_ends(self, broken: Broken) -> None:
+        assert {request.status for request in broken.requests} == {200}
+
+    def test_nothing_is_left_in_the_temporary_directory(self, broken: Broken) -> None:
+        assert broken.temporary == []
+
+    def test_next_run_sends_only_the_rest(self, broken: Broken) -> None:
+        assert broken.next_puts == 2 * FILES + 1 - sum(map(is_stored, broken.requests))
+
+    def test_next_run_publishes(self, broken: Broken) -> None:
+        assert len(broken.next_paths) == FILES
+        assert set(broken.next_paths.values()) < set(broken.next_keys)
+        assert not set(broken.next_paths.values()) & set(broken.before)
+
+
+class TestKill:
+    """SIGKILL, which lets nothing be tidied up."""
+
+    @pytest.fixture(scope="class", params=VARIANTS[:4], ids=lambda variant: variant_id(variant)[7:])
+    @staticmethod
+    def broken(
+        request: pytest.FixtureRequest, moto: S3Server, tmp_path_factory: pytest.TempPathFactory
+    ) -> Broken:
+        _, strategy, threads = request.param
+
+        def kill(_: S3Cloud, project: Project) -> Ended:
+            return project.interrupt(signal.SIGKILL, after(4, is_put))
+
+        root = tmp_path_factory.mktemp("killed")
+        return break_off(moto, root, settings_of(strategy, threads), kill)
+
+    def test_live_site_stays_as_it_is(self, broken: Broken) -> None:
+        assert broken.ended.status == -signal.SIGKILL
+        assert broken.live == broken.before
+
+    def test_next_run_sends_only_the_rest(self, broken: Broken) -> None:
+        assert broken.next_puts == 2 * FILES + 1 - sum(map(is_stored, broken.requests))
+
+    def test_next_run_publishes(self, broken: Broken) -> None:
+        assert len(broken.next_paths) == FILES
+        assert set(broken.next_paths.values()) < set(broken.next_keys)
+
+
+@pytest.fixture
+def project(s3: S3Cloud, static_tree: StaticTree, tmp_path: Path) -> Project:
+    """A project of fifteen files."""
+    write_files(static_tree, "it")
+    return Project(tmp_path / "project", s3, static_tree)
+
+
+def is_in_one_line(ended: Ended) -> bool:
+    is_one = len(ended.stderr.splitlines()) == 1
+    return ended.status == 130 and is_one and ended.stderr.startswith("CommandError: Interrupted")
+
+
+@pytest.mark.parametrize("threads", [0, 8])
+class TestOtherMoments:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_large_upload_is_aborted(
+        self,
+        s3: S3Cloud,
+        static_tree: StaticTree,
+        project: Project,
+        threads: int,
+        number: signal.Signals,
+    ) -> None:
+        static_tree.write("large.bin", os.urandom(32 * MEGABYTE))
+        project.configure(COLLECTFASTA_THREADS=threads)
+
+        ended = project.interrupt(number, is_part)
+
+        assert is_in_one_line(ended), ended
+        assert "Uploads" not in s3.client.list_multipart_uploads(Bucket=s3.name)
+        assert not [key for key in s3.keys() if key.startswith("large")]
+
+    def test_while_listing(self, s3: S3Cloud, project: Project, threads: int) -> None:
+        project.configure(COLLECTFASTA_THREADS=threads)
+
+        ended = project.interrupt(signal.SIGINT, is_list)
+
+        assert is_in_one_line(ended), ended
+        assert s3.keys() == []
+
+    def test_while_staging(self, s3: S3Cloud, project: Project, threads: int) -> None:
+        backend = "project_storages.WhileStaging"
+        project.configure(backend=backend, COLLECTFASTA_THREADS=threads)
+
+        ended = project.run()
+
+        assert is_in_one_line(ended), ended
+        assert s3.keys() == []
+        assert list(project.temporary.iterdir()) == []
+
+    def test_while_comparing(
+        self, s3: S3Cloud, static_tree: StaticTree, project: Project, threads: int
+    ) -> None:
+        assert project.run().status == 0
+        before = s3.objects()
+        static_tree.write("new.js", b"let it;\n")
+        backend = "project_storages.WhileComparing"
+        project.configure(backend=backend, COLLECTFASTA_THREADS=threads)
+
+        ended = project.run()
+
+        assert is_in_one_line(ended), ended
+        assert s3.objects() == before
+        assert list(project.temporary.iterdir()) == []
+
+    def test_while_the_storage_is_made(self, s3: S3Cloud, project: Project, threads: int) -> None:
+        """It looks for the last manifest then."""
+        project.configure(COLLECTFASTA_THREADS=threads)
+
+        ended = project.interrupt(signal.SIGINT, lambda request: request.method == "HEAD")
+
+        assert is_in_one_line(ended), ended
+        assert s3.keys() == []
+
+    def test_while_the_manifest_is_sent(self, s3: S3Cloud, project: Project, threads: int) -> None:
+        """Whether it arrives or not, nothing else is said."""
+        project.configure(COLLECTFASTA_THREADS=threads)
+
+        ended = project.interrupt(signal.SIGINT, is_manifest)
+
+        assert is_in_one_line(ended), ended
+        is_published = s3.exists(MANIFEST)
+        assert ("no manifest was published" in ended.stderr) is not is_published
+        assert not is_published or set(paths(s3).values()) < set(s3.keys())
+
+    def test_while_leftovers_are_deleted(
+        self, s3: S3Cloud, static_tree: StaticTree, project: Project, threads: int
+    ) -> None:
+        s3.put("static/old.js", b"old")
+        storages = s3.storages(BACKEND, location="static")
+        project.configure(COLLECTFASTA_THREADS=threads, STORAGES=storages)
+
+        def is_deletion(request: Request) -> bool:
+            return s3.kind(request) == "DELETE_BATCH"
+
+        ended = project.interrupt(signal.SIGINT, is_deletion, "--clear")
+
+        assert is_in_one_line(ended), ended
+        assert s3.exists(f"static/{MANIFEST}")
+        assert "no manifest was published" not in ended.stderr
+
+
+class PostCopyHook(Boto3Strategy):
+    def post_copy_hook(self, *args: Any) -> None:
+        raise KeyboardInterrupt
+
+
+class OnSkipHook(Boto3Strategy):
+    def on_skip_hook(self, *args: Any) -> None:
+        raise KeyboardInterrupt
+
+
+class PreShouldCopyHook(Boto3Strategy):
+    def pre_should_copy_hook(self) -> None:
+        raise KeyboardInterrupt
+
+
+class ShouldCopyFile(Boto3Strategy):
+    def should_copy_file(self, *args: Any) -> bool:
+        raise KeyboardInterrupt
+
+
+class CopyArgsHook(Boto3Strategy):
+    def copy_args_hook(self, *args: Any) -> Any:
+        raise KeyboardInterrupt
+
+
+class WrapStorage(Boto3Strategy):
+    def wrap_storage(self, *args: Any) -> Any:
+        raise KeyboardInterrupt
+
+
+HOOKS = [PostCopyHook, OnSkipHook, PreShouldCopyHook, ShouldCopyFile, CopyArgsHook, WrapStorage]
+
+
+def in_two_passes(second: type[Boto3Strategy]) -> type[Boto3ManifestMemoryStrategy]:
+    return type("TwoPasses", (Boto3ManifestMemoryStrategy,), {"second_strategy": second})
+
+
+@pytest.mark.parametrize("threads", [0, 8])
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("is_staged", [False, True], ids=["plain", "staged"])
+def test_interrupt_raised_by_a_hook_ends_the_same_way(
+    s3: S3Cloud,
+    static_tree: StaticTree,
+    collectstatic: CollectStatic,
+    hook: type[Boto3Strategy],
+    threads: int,
+    is_staged: bool,
+) -> None:
+    write_files(static_tree, "first", 3)
+    collectstatic(s3, backend=BACKEND)
+    before = live(s3)
+    static_tree.write("0.js", b"let second;")
+    is_of_the_first = hook in (CopyArgsHook, WrapStorage)
+    strategy: type = hook
+    if is_staged:
+        strategy = in_two_passes(hook)
+    if is_staged and is_of_the_first:
+        strategy = type("First", (hook, Boto3ManifestMemoryStrategy), {})
+
+    # An interrupt that is let through would end the tests.
+    with pytest.raises((CommandError, KeyboardInterrupt)) as caught:
+        collectstatic(s3, backend=BACKEND, strategy=strategy, threads=threads)
+
+    assert isinstance(caught.value, CommandError)
+    assert caught.value.returncode == 130
+    assert live(s3) == before
+    assert not [each for each in threading.enumerate() if each.name.startswith("collectfasta")]
+
+
+class TestTwoAtOnce:
+    """Two deploys of different trees into one bucket."""
+
+    @pytest.fixture
+    def other(
+        self, s3: S3Cloud, moto: S3Server, tmp_path: Path
+    ) -> Iterator[tuple[Project, Recorder]]:
+        """A project with other files, some of the same names, behind a recorder of its own."""
+        tree = StaticTree(tmp_path / "other-source")
+        write_files(tree, "other", FILES + 2)
+        with Recorder(moto.endpoint) as recorder:
+            yield Project(tmp_path / "other", s3, tree, endpoint=recorder.url), recorder
+
+    def test_one_within_the_commit_of_the_other(
+        self, s3: S3Cloud, project: Project, other: tuple[Project, Recorder]
+    ) -> None:
+        ended: list[Ended] = []
+        s3.recorder.before(is_manifest, lambda _: ended.append(other[0].run()))
+
+        ended.append(project.run())
+
+        assert [each.status for each in ended] == [0, 0]
+        assert len(paths(s3)) == FILES
+        assert_complete(s3)
+
+    def test_both_plan_before_either_sends(
+        self, s3: S3Cloud, project: Project, other: tuple[Project, Recorder]
+    ) -> None:
+        barrier = threading.Barrier(2, timeout=WAIT_SECONDS)
+        for recorder in (s3.recorder, other[1]):
+            recorder.before(once(is_put), lambda _: barrier.wait())
+
+        processes = [project.start(), other[0].start()]
+        ended = [end(process) for process in processes]
+
+        assert [each.status for each in ended] == [0, 0]
+        assert len(paths(s3)) in (FILES, FILES + 2)
+        assert_complete(s3)
+
+
+def assert_complete(cloud: S3Cloud) -> None:
+    """Assert that the manifest names files that exist, with the content that the names tell."""
+    for name in paths(cloud).values():
+        digest = hashlib.md5(cloud.get(name).body, usedforsecurity=False).hexdigest()
+        assert digest[:12] in name
