@@ -232,7 +232,7 @@ class _Contents:
     def find(self, content: File[Any]) -> SourceFile | None:
         """Return a source file with this content: itself, opened, or one that is equal."""
         # Others, as a GzipFile, may have the descriptor of a file with other content.
-        opened = getattr(content.file, "raw", None)
+        opened = getattr(getattr(content, "file", None), "raw", None)
         found = None
         if isinstance(opened, io.FileIO):
             found = self._by_file.get(_file_id(os.fstat(opened.fileno())))

@@ -320,8 +320,8 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
         try:
             return action(caches[settings.cache])
         except Exception as error:  # noqa: BLE001 - backends raise whatever their client raises
-            if not self.__dict__.get("_cache_failed"):
-                self._cache_failed = True
+            # One operation, so that of several threads one warns.
+            if self.__dict__.setdefault("_first_cache_error", error) is error:
                 logger.warning("The cache %r fails: %s.", settings.cache, type(error).__name__)
             return None
 
