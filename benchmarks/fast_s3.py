@@ -1,8 +1,11 @@
 """A fast S3 server in a process of its own, to measure clients that a slower one would hold up.
 
 Each answer is held back for the latency that it is started with, and requests of different
-connections wait side by side. What a bucket holds and was asked for is told on a side path,
-``/-/buckets/NAME``, which is neither counted nor held back.
+connections wait side by side. Where the latency stands for a distance, a "100 Continue" is held
+back too: a request that asks for it then takes two round trips, as it does in a network.
+
+What a bucket holds and was asked for is told on a side path, ``/-/buckets/NAME``, which is neither
+counted nor held back.
 """
 
 from __future__ import annotations
@@ -70,18 +73,20 @@ class FastS3Server:
 
 
 @contextmanager
-def serve(latency: float) -> Iterator[FastS3Server]:
+def serve(latency: float, *, is_distant: bool = False) -> Iterator[FastS3Server]:
     """Run a server until the block ends.
 
     Args:
         latency: Seconds by which each answer is held back.
+        is_distant: Hold back each "100 Continue" for as long.
 
     Raises:
         ServerError: It does not start.
     """
 
     def command(port: int) -> list[str]:
-        return [sys.executable, "-m", "benchmarks.fast_s3", str(port), str(latency)]
+        numbers = port, latency, latency if is_distant else 0
+        return [sys.executable, "-m", "benchmarks.fast_s3", *map(str, numbers)]
 
     with running("fast-s3", command, {"PYTHONPATH": str(_CHECKOUT)}) as url:
         yield FastS3Server(url)
@@ -115,13 +120,20 @@ class _Head:
 
 
 class _Connection(asyncio.Protocol):
-    """One client's connection: a request, its answer, the next request."""
+    """One client's connection: a request, its answer, the next request.
+
+    Args:
+        store: Answers.
+        latency: Seconds by which an answer is held back.
+        continue_latency: Seconds by which a "100 Continue" is held back.
+    """
 
     _transport: asyncio.Transport
 
-    def __init__(self, store: ObjectStore, latency: float) -> None:
+    def __init__(self, store: ObjectStore, latency: float, continue_latency: float) -> None:
         self._store = store
         self._latency = latency
+        self._continue_latency = continue_latency
         self._buffer = bytearray()
         self._head: _Head | None = None
         self._held_back: asyncio.TimerHandle | None = None
@@ -153,8 +165,15 @@ class _Connection(asyncio.Protocol):
             return None
         head = _parse_head(self._take(end + len(_HEAD_END)))
         if head.expects_continue and len(self._buffer) < head.length:
-            self._transport.write(_CONTINUE)
+            self._invite()
         return head
+
+    def _invite(self) -> None:
+        if self._continue_latency:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._continue_latency, self._transport.write, _CONTINUE)
+        else:
+            self._transport.write(_CONTINUE)
 
     def _take(self, size: int) -> bytes:
         taken = bytes(memoryview(self._buffer)[:size])
@@ -234,13 +253,12 @@ def _tell(store: ObjectStore, head: _Head) -> Answer:
     return Answer(200, json.dumps(state).encode(), {"Content-Type": "application/json"})
 
 
-async def _listen(port: int, latency: float) -> None:
-    store = ObjectStore()
+async def _listen(port: int, latency: float, continue_latency: float) -> None:
     loop = asyncio.get_running_loop()
-    connection = partial(_Connection, store, latency)
+    connection = partial(_Connection, ObjectStore(), latency, continue_latency)
     server = await loop.create_server(connection, HOST, port, backlog=_BACKLOG)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_listen(int(sys.argv[1]), float(sys.argv[2])))
+    asyncio.run(_listen(int(sys.argv[1]), *map(float, sys.argv[2:])))

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -34,6 +35,7 @@ _FOREIGN_PREFIXES = ("AWS_", "BENCHMARK_", "COLLECTFASTA_", "DJANGO_", "PYTHON")
 _THREADS = [0, 4, 8, 16, 20, 32, 64]
 _THREADS_HELP = f"numbers of threads to compare ({' '.join(map(str, _THREADS))})"
 _LATENCY_HELP = "milliseconds by which the server holds back each answer (20)"
+_DISTANT_HELP = "hold back each 100 Continue for as long, as a network's round trip does"
 _PACKAGES = ("Django", "django-storages", "boto3", "botocore")
 
 
@@ -47,11 +49,13 @@ class Scenario:
 
     Attributes:
         latency: Milliseconds by which the server holds back each answer.
+        is_distant: It holds back each "100 Continue" for as long.
         files: How many files there are.
         threads: ``COLLECTFASTA_THREADS``; None sends nothing: a dry run, which does all the rest.
     """
 
     latency: float
+    is_distant: bool
     files: int
     threads: int | None
 
@@ -99,23 +103,30 @@ class Benchmark:
         self._checksums = write_tree(root, files)
 
     def deploys(
-        self, latency: float, numbers: Sequence[int | None], repeats: int
+        self, latency: float, is_distant: bool, numbers: Sequence[int | None], repeats: int
     ) -> Iterator[Deploy]:
         """Deploy with each number of threads in turn, as often as asked.
+
+        Args:
+            latency: As a scenario's.
+            is_distant: As a scenario's.
+            numbers: Numbers of threads.
+            repeats: How many deploys there are with each.
 
         Raises:
             BenchmarkError: A bucket does not hold the tree, byte for byte.
             ProcessError: A deploy failed.
             ServerError: The server does not start.
         """
-        with serve(latency / 1000) as server:
+        scenario = partial(Scenario, latency, is_distant, self._files)
+        with serve(latency / 1000, is_distant=is_distant) as server:
             # The first process compiles the checkout's modules.
-            self._deploy(server, Scenario(latency, self._files, None))
+            self._deploy(server, scenario(None))
             for repeat in range(repeats):
                 # There and back, so that a machine that slows down favours none.
                 for number in numbers if repeat % 2 == 0 else reversed(numbers):
                     _tell(f"{latency:g} ms, round {repeat + 1}: {_label(number)} ...")
-                    yield self._deploy(server, Scenario(latency, self._files, number))
+                    yield self._deploy(server, scenario(number))
 
     def _deploy(self, server: FastS3Server, scenario: Scenario) -> Deploy:
         bucket = "deploy"
@@ -178,7 +189,8 @@ def _measure_all(options: argparse.Namespace) -> Iterator[list[Deploy]]:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         benchmark = Benchmark(Path(directory), options.files)
         for latency in options.latency:
-            yield list(benchmark.deploys(latency, numbers, options.repeats))
+            deploys = benchmark.deploys(latency, options.distant, numbers, options.repeats)
+            yield list(deploys)
 
 
 def _write(path: Path, facts: Mapping[str, Any], deploys: Sequence[Deploy]) -> None:
@@ -191,6 +203,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add, least_0, least_1 = parser.add_argument, _at_least(0), _at_least(1)
     add("--files", type=least_1, default=300, metavar="N", help="files to deploy (300)")
     add("--latency", type=float, nargs="+", default=[20.0], metavar="MS", help=_LATENCY_HELP)
+    add("--distant", action="store_true", help=_DISTANT_HELP)
     add("--threads", type=least_0, nargs="+", default=_THREADS, metavar="N", help=_THREADS_HELP)
     add("--repeats", type=least_1, default=5, metavar="N", help="deploys with each (5)")
     add("--json", type=Path, metavar="FILE", help="write the figures of each deploy to this file")
@@ -241,8 +254,9 @@ def _headline(facts: Mapping[str, Any]) -> str:
 def _title(deploys: Sequence[Deploy]) -> str:
     scenario = deploys[0].scenario
     loads = [each.load for each in deploys]
+    unit = "round trip" if scenario.is_distant else "request"
     return (
-        f"**{scenario.files:,} files, {scenario.latency:g} ms per request** "
+        f"**{scenario.files:,} files, {scenario.latency:g} ms per {unit}** "
         f"(load {min(loads):.1f}-{max(loads):.1f})"
     )
 

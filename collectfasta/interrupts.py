@@ -13,12 +13,15 @@ from typing import NoReturn
 def terminable() -> Iterator[None]:
     """Let SIGTERM, as containers and CI runners send it, do what Ctrl-C does.
 
-    Only the main thread can set handlers; in others this does nothing.
+    Only the main thread can set handlers; in others this does nothing. Nor does it where the signal
+    is ignored on purpose, or handled by what is not Python, which could not be set again.
     """
-    if threading.current_thread() is not threading.main_thread():
+    before = signal.getsignal(signal.SIGTERM)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or before in (signal.SIG_IGN, None):
         yield
         return
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:

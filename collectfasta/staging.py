@@ -7,6 +7,7 @@ import io
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.core.files.base import File
@@ -15,7 +16,6 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storag
 from collectfasta.checksums import md5
 from collectfasta.shadowing import (
     is_overridden,
-    noting_names,
     saving_under_exact_names,
     shadowing,
 )
@@ -41,6 +41,7 @@ class Stage(abc.ABC):
         self.originals = sources
         self.manifest: SourceFile | None = None
         self.manifest_storage = _other_manifest_storage(storage)
+        self.is_published = False
 
     @abc.abstractmethod
     def post_process(self, *, dry_run: bool) -> Iterator[PostProcessed]:
@@ -130,13 +131,10 @@ class RedirectedStage(Stage):
             "get_modified_time": lambda name: self._get(name).stamp()[1],
             "get_available_name": lambda name, max_length=None: name,
             "manifest_storage": self._manifests,
-            "save_manifest": lambda: None if self._saves_manifest_itself else self._save_manifest(),
+            "save_manifest": (
+                lambda: None if self._saves_manifest_itself else _save_manifest(self.storage)
+            ),
         }
-
-    def _save_manifest(self) -> None:
-        # By name, as Django does from 6.0 on: the order of the finders is another on each machine.
-        self.storage.hashed_files = dict(sorted(self.storage.hashed_files.items()))
-        self.storage.__class__.save_manifest(self.storage)
 
     def publish(self) -> list[SourceFile]:
         """Let a class that overrides ``save_manifest()`` do so now, and return what it saves."""
@@ -144,7 +142,7 @@ class RedirectedStage(Stage):
             return []
         before = dict(self._staged)
         with shadowing(self.storage, **self._methods()):
-            self._save_manifest()
+            _save_manifest(self.storage)
         saved = [each for each in self.files if before.get(each.name) is not each]
         return saved + [SourceFile(name, name, self._manifests) for name in walk(self._manifests)]
 
@@ -258,7 +256,8 @@ class LocalStage(Stage):
         sources: The files that were found.
         local: The local storage.
         is_fresh: It is empty, so that all that is in it afterwards is deployed. Otherwise it is
-            only what is saved to it, or found in it by its post-processing.
+            the user's own: only what is saved to it or named by its manifest is deployed, and a
+            dry run leaves it alone and does not post-process.
     """
 
     def __init__(
@@ -267,41 +266,65 @@ class LocalStage(Stage):
         super().__init__(storage, sources)
         self._local = local
         self._is_fresh = is_fresh
-        self._names: set[str] = set()
+        self._files = list(sources)
         self._before = getattr(storage, "hashed_files", None), getattr(storage, "manifest_hash", "")
 
     @property
     def files(self) -> list[SourceFile]:
         """All files in the local storage, except the manifest."""
-        names = self._names - {self.manifest.name if self.manifest else ""}
-        return [SourceFile(name, name, self._local) for name in sorted(names)]
+        return list(self._files)
 
     @property
-    def hashed_files(self) -> dict[str, str]:
-        """The names that the local storage's manifest gives to the files, by their own."""
-        names: dict[str, str] = getattr(self._local, "hashed_files", {})
-        return names
+    def hashed_names(self) -> set[str]:
+        """The names that the local storage's manifest gives to the files."""
+        return set(getattr(self._local, "hashed_files", {}).values())
 
     def post_process(self, *, dry_run: bool) -> Iterator[PostProcessed]:
         """Copy, then post-process."""
-        manifest_name = getattr(
-            self.storage, "manifest_name", getattr(self._local, "manifest_name", None)
-        )
-        with saving_under_exact_names(self._local), noting_names(self._local) as names:
-            if manifest_name:
-                self._local.manifest_name = manifest_name
+        if dry_run and not self._is_fresh:
+            return
+        self._prepare()
+        saved: set[str] = set()
+        with saving_under_exact_names(self._local, **self._methods(saved)):
             for source in self.originals:
                 with source.open() as content:
                     self._local.save(source.name, content)
             if hasattr(self._local, "post_process"):
                 yield from self._local.post_process(self._found(), dry_run=False)
-        found = walk(self._local) if self._is_fresh else filter(self._local.exists, names)
-        self._names = set(found)
-        if manifest_name in self._names:
-            self.manifest = SourceFile(manifest_name, manifest_name, self._local)
+        self._gather(saved)
         if hasattr(self.storage, "hashed_files") and hasattr(self._local, "hashed_files"):
             self.storage.hashed_files = self._local.hashed_files
             self.storage.manifest_hash = self._local.manifest_hash
+
+    def _prepare(self) -> None:
+        """Let the local storage leave behind what the storage to deploy to would."""
+        for name in ("manifest_name", "keep_intermediate_files"):
+            if hasattr(self.storage, name):
+                setattr(self._local, name, getattr(self.storage, name))
+
+    def _methods(self, saved: set[str]) -> dict[str, object]:
+        local = unwrapped(self._local)
+
+        def save(name: str, content: File[Any]) -> str:
+            as_saved: str = local.__class__._save(local, name, content)
+            saved.add(as_saved)
+            return as_saved
+
+        methods: dict[str, object] = {"_save": save}
+        if hasattr(local, "save_manifest"):
+            methods["save_manifest"] = lambda: _save_manifest(local)
+        return methods
+
+    def _gather(self, saved: set[str]) -> None:
+        names = saved | self.hashed_names
+        if self._is_fresh:
+            # What was written past the storage's methods, too.
+            with suppress(NotImplementedError):
+                names.update(walk(self._local))
+        files = [SourceFile(name, name, self._local) for name in sorted(names)]
+        by_name = {each.name: each for each in files if self._local.exists(each.name)}
+        self.manifest = by_name.pop(getattr(self._local, "manifest_name", ""), None)
+        self._files = list(by_name.values())
 
     def withdraw(self) -> None:
         """Let the storage's object name the files of the last deploy again."""
@@ -310,9 +333,13 @@ class LocalStage(Stage):
 
 
 def _other_manifest_storage(storage: Any) -> Storage | None:
-    unwrapped = storage.__dict__.get("_wrapped", storage)
     found: Storage | None = getattr(storage, "manifest_storage", None)
-    return None if found is unwrapped or found is storage else found
+    return None if found is unwrapped(storage) or found is storage else found
+
+
+def unwrapped(storage: Any) -> Any:
+    """Return the storage behind a lazy one."""
+    return storage.__dict__.get("_wrapped", storage)
 
 
 def without_originals(stage: Stage) -> list[SourceFile]:
@@ -325,6 +352,15 @@ def without_originals(stage: Stage) -> list[SourceFile]:
 def _uncompressed(name: str, originals: set[str]) -> str:
     root, extension = posixpath.splitext(name)
     return root if extension in (".br", ".gz") and root in originals else name
+
+
+def _save_manifest(storage: Any) -> None:
+    """Save a manifest in the order of its names, as Django does from 6.0 on.
+
+    The order in which finders find files is another on each machine.
+    """
+    storage.hashed_files = dict(sorted(storage.hashed_files.items()))
+    storage.__class__.save_manifest(storage)
 
 
 def _normalize(name: str) -> str:

@@ -186,6 +186,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         blocks: list[BlobBlock] = []
         size = 0
         for chunk in itertools.chain((first,), chunks):
+            self.check_aborted()
             digest.update(chunk)
             size += len(chunk)
             blocks.append(BlobBlock(f"{len(blocks):08}"))

@@ -194,6 +194,7 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     def abort(self) -> None:
         """Abort the multipart uploads that are under way."""
+        super().abort()
         self._engine.abort()
 
     def delete_keys(self, keys: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import mimetypes
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -161,8 +161,11 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             upload = {key: properties.pop(key) for key in ("content_type", "predefined_acl")}
             for name, value in properties.items():
                 setattr(blob, name, value)
-            body = io.BytesIO(payload.body.read()) if small else payload.body
-            size = len(body.getbuffer()) if isinstance(body, io.BytesIO) else None
+            body: Any = _Abortable(payload.body, self.check_aborted)
+            size = None
+            if small:
+                content = payload.body.read()
+                body, size = io.BytesIO(content), len(content)
             blob.upload_from_file(body, size=size, retry=DEFAULT_RETRY, **upload)
         return _describe(source.name, blob, payload.fingerprint)
 
@@ -223,6 +226,22 @@ class GoogleCloudManifestFileSystemStrategy(TwoPassFileSystemStrategy):
 
     storage_class: ClassVar[str | None] = GoogleCloudStrategy.storage_class
     second_strategy = GoogleCloudStrategy
+
+
+class _Abortable:
+    """A body whose upload ends at the next chunk when it is told to."""
+
+    def __init__(self, body: Any, check: Callable[[], None]) -> None:
+        self._body = body
+        self._check = check
+
+    def read(self, *args: Any) -> Any:
+        """Read, unless the upload is to end."""
+        self._check()
+        return self._body.read(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
 
 
 def _describe(name: str, blob: Blob, parameters: str = "") -> RemoteObject:

@@ -37,7 +37,7 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
         first_manifest_storage: What the stage is. ``InMemoryManifestFilesStorage`` and
             ``FileSystemManifestFilesStorage`` run the methods of the storage to deploy to, in
             memory or in a temporary directory. Any other class is made (with a temporary
-            directory as ``location`` if it is a file system), given all files, and
+            directory as ``location`` if it is one of Django's), given all files, and
             post-processes them by itself. ``COLLECTFASTA_STAGING_STORAGE`` wins over it.
         second_strategy: The class of the strategy that sends.
     """
@@ -74,7 +74,7 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
             return RedirectedStage(storage, sources, InMemoryStorage())
         if cls is FileSystemManifestFilesStorage:
             return RedirectedStage(storage, sources, FileSystemStorage(location=directory))
-        if issubclass(cls, FileSystemStorage):
+        if issubclass(cls, (FileSystemStorage, InMemoryStorage)):
             options["location"] = directory
         return LocalStage(storage, sources, cls(**options), is_fresh=True)
 

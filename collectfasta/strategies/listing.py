@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -100,6 +101,19 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
     """
 
     default_threads: ClassVar[int] = 20
+
+    def __init__(self, remote_storage: S) -> None:
+        super().__init__(remote_storage)
+        self._aborted = threading.Event()
+
+    def abort(self) -> None:
+        """End large uploads that are under way at their next part."""
+        self._aborted.set()
+
+    def check_aborted(self) -> None:
+        """Raise InterruptedError in a large upload that is to end."""
+        if self._aborted.is_set():
+            raise InterruptedError("interrupted")
 
     def object_key(self, name: str) -> str:
         """Return the key of a name: the storage's location and the name.

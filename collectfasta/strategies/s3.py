@@ -151,7 +151,9 @@ class Boto3Engine:
 
     def abort(self) -> None:
         """Abort the uploads in parts that are under way; their callers get an error."""
-        self._manager.shutdown(cancel=True, cancel_msg="interrupted")
+        # As boto3 leaves it on Ctrl-C. shutdown(cancel=True) mixes up its arguments (s3transfer
+        # 0.19.3).
+        self._manager.__exit__(KeyboardInterrupt, KeyboardInterrupt("interrupted"), None)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects by 1,000 a request; missing ones are no error."""

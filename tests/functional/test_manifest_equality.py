@@ -14,16 +14,11 @@ from typing import Any
 
 import django.contrib.admin
 import pytest
-from django.contrib.staticfiles.storage import (
-    ManifestFilesMixin,
-    ManifestStaticFilesStorage,
-    staticfiles_storage,
-)
-from storages.backends.azure_storage import AzureStorage
-from storages.backends.gcloud import GoogleCloudStorage
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, staticfiles_storage
 from storages.backends.s3 import S3ManifestStaticStorage
 
 from tests.conftest import CollectStatic, Run, StaticTree
+from tests.functional.test_manifest_classes import MIXED, own
 from tests.servers.clouds import Cloud, StoredObject
 from tests.servers.clouds.azure import AzureCloud
 from tests.servers.clouds.filesystem import FileSystemCloud
@@ -45,20 +40,6 @@ STRATEGIES = {
 }
 
 
-class MixedGcs(ManifestFilesMixin, GoogleCloudStorage):
-    """Google's storage, mixed by hand as django-storages' documentation says."""
-
-
-class MixedAzure(ManifestFilesMixin, AzureStorage):
-    """Azure's storage, mixed by hand; its file doesn't tell as Django expects that it isn't there."""
-
-    def read_manifest(self) -> str | None:
-        content: str | None = None
-        if self.exists(self.manifest_name):
-            content = super().read_manifest()
-        return content
-
-
 class Modules:
     """Rewrite the imports of JavaScript modules."""
 
@@ -69,7 +50,7 @@ class S3Modules(Modules, S3ManifestStaticStorage):
     """On S3."""
 
 
-class LocalModules(Modules, ManifestStaticFilesStorage):
+class LocalModules(Modules, ManifestStaticFilesStorage):  # type: ignore[misc]
     """On a file system."""
 
 
@@ -83,7 +64,7 @@ class S3Intermediate(Intermediate, S3ManifestStaticStorage):
     """On S3."""
 
 
-class LocalIntermediate(Intermediate, ManifestStaticFilesStorage):
+class LocalIntermediate(Intermediate, ManifestStaticFilesStorage):  # type: ignore[misc]
     """On a file system."""
 
 
@@ -97,7 +78,7 @@ class S3Renamed(Renamed, S3ManifestStaticStorage):
     """On S3."""
 
 
-class LocalRenamed(Renamed, ManifestStaticFilesStorage):
+class LocalRenamed(Renamed, ManifestStaticFilesStorage):  # type: ignore[misc]
     """On a file system."""
 
 
@@ -111,7 +92,7 @@ class S3Lenient(Lenient, S3ManifestStaticStorage):
     """On S3."""
 
 
-class LocalLenient(Lenient, ManifestStaticFilesStorage):
+class LocalLenient(Lenient, ManifestStaticFilesStorage):  # type: ignore[misc]
     """On a file system."""
 
 
@@ -242,16 +223,14 @@ class Case:
         return self.options["location"] + "/" if "location" in self.options else ""
 
 
-def of_class(name: str) -> dict[str, str]:
+def of_class(name: str) -> dict[str, Any]:
     return {"backend": f"{__name__}.S3{name}", "local_backend": f"{__name__}.Local{name}"}
 
 
-def on(cloud: str) -> dict[str, str]:
-    return {"backend": f"{__name__}.Mixed{cloud.capitalize()}", "cloud": cloud}
+def on(cloud: str) -> dict[str, Any]:
+    _, cloud_class = CLOUDS[cloud]
+    return {"backend": own(MIXED[cloud_class]), "cloud": cloud}
 
-
-# Django asks the storage for the URL of each reference, and the tests' credentials can't sign one.
-UNSIGNED = {"querystring_auth": False}
 
 CASES = [
     Case("modules", MODULES, **of_class("Modules")),
@@ -274,8 +253,8 @@ CASES = [
         FONTS,
         options={"object_parameters": {"CacheControl": "max-age=60", "Metadata": {"a": "b"}}},
     ),
-    Case("gcs", EVERYTHING, options=UNSIGNED, **on("gcs")),
-    Case("gcs-location", LOCATED, options={"location": "static", **UNSIGNED}, **on("gcs")),
+    Case("gcs", EVERYTHING, **on("gcs")),
+    Case("gcs-location", LOCATED, options={"location": "static"}, **on("gcs")),
     Case("azure", EVERYTHING, **on("azure")),
     Case("azure-location", LOCATED, options={"location": "static"}, **on("azure")),
 ]
@@ -310,7 +289,7 @@ def deploying(
     """Make a bucket for a case, and the command that deploys to it."""
     server, cloud_class = CLOUDS[case.cloud]
     with (
-        cloud_class(request.getfixturevalue(server)) as cloud,  # type: ignore[abstract]
+        cloud_class(request.getfixturevalue(server)) as cloud,
         pytest.MonkeyPatch.context() as monkeypatch,
     ):
         command = CollectStatic(tree, monkeypatch)
@@ -354,7 +333,8 @@ def local_manifest(
     with FileSystemCloud(root) as cloud, pytest.MonkeyPatch.context() as monkeypatch:
         command = CollectStatic(tree, monkeypatch)
         command(cloud, backend=case.local_backend, disable_collectfasta=True)
-        name = staticfiles_storage.manifest_name
+        storage: Any = staticfiles_storage
+        name = storage.manifest_name
         command.close()
         return manifest_of(cloud, name)
 

@@ -64,10 +64,9 @@ class GoogleManifestStorage(ManifestFilesMixin, GoogleCloudStorage):
 class AzureManifestStorage(ManifestFilesMixin, AzureStorage):
     """Mixed by hand, as django-storages has none."""
 
-    def read_manifest(self) -> str | None:
+    def read_manifest(self) -> Any:
         # An AzureStorage opens what is not there, and fails to read it.
-        content: str | None = super().read_manifest() if self.exists(MANIFEST) else None
-        return content
+        return super().read_manifest() if self.exists(MANIFEST) else None
 
 
 class BrokenManifestStorage(S3ManifestStaticStorage):
@@ -201,6 +200,13 @@ def go_live(site: Site) -> Site:
     site.change()
     site.cloud.clear_requests()
     return site
+
+
+def name_in_this_process(name: str) -> str:
+    """Return what this process takes for the published name of a file."""
+    storage: Any = staticfiles_storage
+    stored: str = storage.stored_name(name)
+    return stored
 
 
 def objects(names: Collection[str]) -> int:
@@ -374,7 +380,7 @@ class TestAfterwards:
     def test_this_process_still_names_the_live_files(self, faulty: Site) -> None:
         faulty.fail()
 
-        live = {name: staticfiles_storage.stored_name(name) for name in FILES}
+        live = {name: name_in_this_process(name) for name in FILES}
         assert live == faulty.paths
 
     def test_the_storage_reads_from_the_bucket_again(self, faulty: Site) -> None:
@@ -399,6 +405,20 @@ def test_error_of_the_storages_own_post_processing_ends_the_deploy(
 
     assert live_s3_site.cloud.objects() == before
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("threads", [8])
+def test_failed_deletion_after_the_commit_does_not_take_the_new_names_back(
+    live_s3_site: Site,
+) -> None:
+    cloud = live_s3_site.cloud
+    cloud.put("static/old.css", b"old")
+    cloud.recorder.fail(lambda request: cloud.kind(request) == "DELETE_BATCH", 403)
+
+    live_s3_site.fail(clear=True, options={"location": "static"})
+
+    published = json.loads(cloud.get(f"static/{MANIFEST}").body)["paths"]
+    assert name_in_this_process("js/new.js") == published["js/new.js"]
 
 
 def test_source_that_vanishes_meanwhile_is_named_and_nothing_is_published(

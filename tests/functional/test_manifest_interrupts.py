@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -521,6 +521,53 @@ def test_interrupt_raised_by_a_hook_ends_the_same_way(
     assert caught.value.returncode == 130
     assert live(s3) == before
     assert not [each for each in threading.enumerate() if each.name.startswith("collectfasta")]
+
+
+def own_handler(*_: object) -> None:
+    """Stand for what the caller of the command does at SIGTERM."""
+
+
+class TestSignalHandler:
+    @pytest.fixture(autouse=True)
+    def _handler(self, handler: Any) -> Iterator[None]:
+        before = signal.signal(signal.SIGTERM, handler)
+        yield
+        signal.signal(signal.SIGTERM, before)
+
+    @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, own_handler])
+    def test_it_is_the_callers_again_afterwards(
+        self, s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic, handler: Any
+    ) -> None:
+        static_tree.write("a.js", b"a")
+
+        collectstatic(s3, backend=BACKEND)
+
+        assert signal.getsignal(signal.SIGTERM) is handler
+
+    @pytest.mark.parametrize("handler", [signal.SIG_IGN, own_handler])
+    def test_signal_interrupts_unless_the_caller_ignores_it(
+        self, s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic, handler: Any
+    ) -> None:
+        static_tree.write("a.js", b"a")
+        s3.recorder.before(once(is_put), lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        is_interrupted = handler is not signal.SIG_IGN
+
+        with pytest.raises(CommandError) if is_interrupted else nullcontext():
+            collectstatic(s3, backend=BACKEND)
+
+        assert s3.exists(MANIFEST) is not is_interrupted
+
+
+def test_command_runs_in_a_thread_that_can_set_no_handlers(
+    s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic
+) -> None:
+    static_tree.write("a.js", b"a")
+    thread = threading.Thread(target=collectstatic, args=[s3], kwargs={"backend": BACKEND})
+
+    thread.start()
+    thread.join()
+
+    assert s3.exists(MANIFEST)
 
 
 class TestTwoAtOnce:

@@ -37,7 +37,7 @@ class OwnConnection(S3StaticStorage):
                 aws_access_key_id=self.access_key,
                 aws_secret_access_key=self.secret_key,
                 aws_session_token=self.security_token,
-                config=Config(user_agent_extra="own-connection"),
+                config=self.client_config.merge(Config(user_agent_extra="own-connection")),
             )
         return self._own
 

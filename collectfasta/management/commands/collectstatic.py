@@ -39,6 +39,7 @@ class Command(collectstatic.Command):
 
     strategy: Strategy[Any] | None = None
     traceback = False
+    is_unpublished = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,6 +72,29 @@ class Command(collectstatic.Command):
         output: str | None = super().execute(*args, **options)
         if self.facts and self.verbosity >= 1:
             self.stdout.write(self.facts)
+        return output
+
+    def handle(self, **options: Any) -> str | None:
+        """Run Django's command, and end cleanly if told to stop.
+
+        Raises:
+            CommandError: The deploy was interrupted or failed, or Django's command did.
+        """
+        if options.get("disable_collectfasta") or not self._is_enabled():
+            return self._handle(**options)
+        self.is_unpublished = False
+        try:
+            with terminable():
+                return self._handle(**options)
+        except KeyboardInterrupt:
+            unpublished = "the manifest was not published, " if self.is_unpublished else ""
+            raise CommandError(
+                f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest.",
+                returncode=130,
+            ) from None
+
+    def _handle(self, **options: Any) -> str | None:
+        output: str | None = super().handle(**options)
         return output
 
     def set_options(self, **options: Any) -> None:
@@ -151,16 +175,10 @@ class Command(collectstatic.Command):
         self.storage, self.post_process = SimpleNamespace(post_process=lambda *_, **__: steps), True
         try:
             # Closed, because Django's loop may end before it does: what it has set up ends here.
-            with terminable(), closing(steps):
+            with closing(steps):
                 return self._collect()
         except CollectfastaError as error:
             raise CommandError(str(error)) from None
-        except KeyboardInterrupt:
-            raise CommandError(
-                "Interrupted: what was sent stays, no manifest was published, and the next run "
-                "sends the rest.",
-                returncode=130,
-            ) from None
         finally:
             self.storage, self.post_process = storage, post_process
 
@@ -201,6 +219,7 @@ class Command(collectstatic.Command):
         """Post-process locally, send the difference, the manifest last."""
         with in_words(sender, full=self._is_full):
             check_sources(self.sources, sender)
+        self.is_unpublished = True
         with strategy.stage(self.sources) as stage, self._withdrawing(stage):
             yield from stage.post_process(dry_run=self.dry_run)
             with self._deploying(sender) as deploy, in_words(sender, full=self._is_full):
@@ -213,7 +232,9 @@ class Command(collectstatic.Command):
                 kept = {getattr(sender.target_storage, "manifest_name", ""), *_names(batch)}
                 if not self.dry_run:
                     deploy.send(without_manifest(plan, stage), partial(self._on_sent, sender))
+                    self.is_unpublished = False
                     kept |= _names(commit(deploy, plan, stage, partial(self._on_sent, sender)))
+                    stage.is_published = True
                 self._count(plan, lambda name: places.get(name) or places.get(hashed.get(name, "")))
                 self._delete_leftovers(deploy, kept)
 
@@ -235,11 +256,9 @@ class Command(collectstatic.Command):
         """Let the process's storage name the last deploy's files, unless this one succeeds."""
         try:
             yield
-        except BaseException:
-            stage.withdraw()
-            raise
-        if self.dry_run:
-            stage.withdraw()
+        finally:
+            if not stage.is_published:
+                stage.withdraw()
 
     def _post_process(self, storage: Any) -> Iterator[PostProcessed]:
         found = {each.prefixed_path: (each.storage, each.path) for each in self.sources}
