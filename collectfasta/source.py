@@ -29,6 +29,10 @@ class SourceFile:
     prefixed_path: str
     storage: Storage
 
+    def __hash__(self) -> int:
+        # Not by the storage: one that defines equality alone has no hash.
+        return hash((self.path, self.prefixed_path))
+
     @cached_property
     def name(self) -> str:
         """Its name in the target storage: the prefixed path with forward slashes on any system.

@@ -275,9 +275,10 @@ class LocalStage(Stage):
         return list(self._files)
 
     @property
-    def hashed_names(self) -> set[str]:
-        """The names that the local storage's manifest gives to the files."""
-        return set(getattr(self._local, "hashed_files", {}).values())
+    def hashed_files(self) -> dict[str, str]:
+        """The names that the local storage's manifest gives to the files, by their own."""
+        names: dict[str, str] = getattr(self._local, "hashed_files", {})
+        return names
 
     def post_process(self, *, dry_run: bool) -> Iterator[PostProcessed]:
         """Copy, then post-process."""
@@ -316,7 +317,7 @@ class LocalStage(Stage):
         return methods
 
     def _gather(self, saved: set[str]) -> None:
-        names = saved | self.hashed_names
+        names = saved | set(self.hashed_files.values())
         if self._is_fresh:
             # What was written past the storage's methods, too.
             with suppress(NotImplementedError):

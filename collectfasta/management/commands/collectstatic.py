@@ -43,7 +43,8 @@ class Command(collectstatic.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.sources: list[SourceFile] = []
+        # In the order in which they are found; a dict, to be asked for one as well.
+        self.sources: dict[SourceFile, None] = {}
         self.facts: str | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -108,7 +109,7 @@ class Command(collectstatic.Command):
         super().set_options(**options)
         self.is_forced = self.clear or forced
         self.traceback = options.get("traceback", False)
-        self.sources, self.strategy, self.facts = [], None, None
+        self.sources, self.strategy, self.facts = {}, None, None
         if disabled or self.symlink or not self._is_enabled():
             return
         self.strategy = self._make_strategy()
@@ -158,7 +159,7 @@ class Command(collectstatic.Command):
             super().copy_file(path, prefixed_path, source_storage)
         else:
             source = SourceFile(path, prefixed_path, source_storage)
-            self.sources.append(self.strategy.place(source))
+            self.sources[self.strategy.place(source)] = None
 
     def clear_dir(self, path: str) -> None:
         """Delete nothing yet: what is left over is deleted when everything else is in place."""
@@ -201,7 +202,7 @@ class Command(collectstatic.Command):
         kept = {source.name for source in self.sources}
         with self._deploying(strategy) as deploy:
             with in_words(strategy, full=self._is_full):
-                plan = deploy.plan(self.sources)
+                plan = deploy.plan([*self.sources])
                 self._announce(strategy, plan)
                 if not self.dry_run:
                     deploy.send(plan.uploads, partial(self._on_sent, strategy))
@@ -218,9 +219,9 @@ class Command(collectstatic.Command):
     def _deploy_staged(self, strategy: Strategy[Any], sender: Strategy[Any]) -> PostProcessing:
         """Post-process locally, send the difference, the manifest last."""
         with in_words(sender, full=self._is_full):
-            check_sources(self.sources, sender)
+            check_sources([*self.sources], sender)
         self.is_unpublished = True
-        with strategy.stage(self.sources) as stage, self._withdrawing(stage):
+        with strategy.stage([*self.sources]) as stage, self._withdrawing(stage):
             yield from stage.post_process(dry_run=self.dry_run)
             with self._deploying(sender) as deploy, in_words(sender, full=self._is_full):
                 files = without_originals(stage) if settings.hashed_only else stage.files
@@ -273,7 +274,11 @@ class Command(collectstatic.Command):
                 if not self.dry_run:
                     strategy.on_skip_hook(source.path, source.prefixed_path, source.storage)
             elif self.dry_run:
-                self.log(f"Pretending to copy '{source.label}'", level=1)
+                self.log(f"Pretending to copy '{self._label(source)}'", level=1)
+
+    def _label(self, source: SourceFile) -> str:
+        """Return the path of a file that was found, and the name of one that was made of it."""
+        return source.label if source in self.sources else source.name
 
     def _count(self, plan: Plan, place: Callable[[str], SourceFile | None]) -> None:
         """Fill Django's lists: they count the files that were found, not what is made of them.
@@ -292,7 +297,7 @@ class Command(collectstatic.Command):
             files.append(source.prefixed_path)
 
     def _on_sent(self, strategy: Strategy[Any], source: SourceFile) -> None:
-        self.log(f"Copying '{source.label}'")
+        self.log(f"Copying '{self._label(source)}'")
         strategy.post_copy_hook(source.path, source.prefixed_path, source.storage)
 
     def _delete_leftovers(self, deploy: Deploy, kept: set[str]) -> None:
