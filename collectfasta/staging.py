@@ -344,9 +344,9 @@ def unwrapped(storage: Any) -> Any:
 
 
 def without_originals(stage: Stage) -> list[SourceFile]:
-    """Return a stage's files without those that only the original names lead to."""
-    hashed = set(stage.hashed_files.values())
-    originals = {each.name for each in stage.originals} - hashed
+    """Return a stage's files without those that the manifest names another file for."""
+    hashed = stage.hashed_files
+    originals = {name for name, other in hashed.items() if other != name} - set(hashed.values())
     return [each for each in stage.files if _uncompressed(each.name, originals) not in originals]
 
 

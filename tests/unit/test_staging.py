@@ -513,7 +513,7 @@ class TestLocalStage:
         stage = LocalStage(remote, sources, InMemoryManifestFilesStorage(), is_fresh=True)
         staged(stage)
         assert remote.hashed_files == paths_of(stage)
-        assert stage.hashed_names == set(paths_of(stage).values())
+        assert stage.hashed_files == paths_of(stage)
 
         stage.withdraw()
 
