@@ -434,7 +434,7 @@ class TestOtherMoments:
 
         assert is_in_one_line(ended), ended
         is_published = s3.exists(MANIFEST)
-        assert ("no manifest was published" in ended.stderr) is not is_published
+        assert ("the manifest was not published" in ended.stderr) is not is_published
         assert not is_published or set(paths(s3).values()) < set(s3.keys())
 
     def test_while_leftovers_are_deleted(
@@ -451,7 +451,7 @@ class TestOtherMoments:
 
         assert is_in_one_line(ended), ended
         assert s3.exists(f"static/{MANIFEST}")
-        assert "no manifest was published" not in ended.stderr
+        assert "the manifest was not published" not in ended.stderr
 
 
 class PostCopyHook(Boto3Strategy):

@@ -82,7 +82,6 @@ def test_60_files_of_5_megabytes_take_less_than_150_megabytes(
     peak = peak_memory(server, static_tree, tmp_path, stage)
 
     assert server.look_at(BUCKET).requests["PUT"] == 2 * 60 + 1
-    print(peak)
     assert peak < 150
 
 
@@ -96,5 +95,4 @@ def test_text_that_is_not_rewritten_is_not_held(
     peak = peak_memory(server, static_tree, tmp_path, "Memory")
 
     assert server.look_at(BUCKET).requests["PUT"] == 2 * 24 + 1
-    print(peak)
     assert peak < 150

@@ -63,7 +63,7 @@ class AzureManifestStorage(ManifestFilesMixin, AzureStorage):
         return super().read_manifest() if self.exists(MANIFEST) else None
 
 
-class InMemoryManifestStorage(ManifestFilesMixin, InMemoryStorage):
+class InMemoryManifestStorage(ManifestFilesMixin, InMemoryStorage):  # type: ignore[misc]
     """A local class that has no files of the file system."""
 
 
