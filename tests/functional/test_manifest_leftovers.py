@@ -47,7 +47,7 @@ def strategy(stage: str) -> str:
     return f"collectfasta.strategies.boto3.Boto3Manifest{stage}Strategy"
 
 
-@pytest.mark.parametrize("location", ["", "static", "static/", "a/b", "."])
+@pytest.mark.parametrize("location", ["", "static", "static/", "a/b"])
 def test_env_file_of_the_working_directory_is_never_sent_and_nothing_is_left_there(
     s3: S3Cloud,
     collectstatic: CollectStatic,
