@@ -5,7 +5,7 @@ changed setting counts at once and a wrong one harms nobody who does not need it
 assigned, which wins over Django's setting.
 
 Attributes:
-    debug: ``COLLECTFASTA_DEBUG`` (default: ``DEBUG``). Show the traceback behind each failure.
+    debug: ``COLLECTFASTA_DEBUG`` (default: False). Show the traceback behind each failure.
     cache_key_prefix: ``COLLECTFASTA_CACHE_KEY_PREFIX``. Starts every key in the cache.
     cache: ``COLLECTFASTA_CACHE`` (default: ``"default"``). The alias in ``CACHES``.
     threads: ``COLLECTFASTA_THREADS``. Files sent at a time; 0 sends inline, None (unset) leaves
@@ -67,10 +67,6 @@ def _get_setting(type_: type[T] | tuple[type[T], ...], key: str, default: T) -> 
     return value
 
 
-def _get_debug() -> bool:
-    return _get_setting(bool, "COLLECTFASTA_DEBUG", bool(django_settings.DEBUG))
-
-
 def _get_threads() -> int | None:
     number = _get_setting((int, type(None)), "COLLECTFASTA_THREADS", None)
     if number is not None and number < 0:
@@ -95,7 +91,7 @@ def _get_gzip_content_types() -> Container[str]:
 
 
 _READERS: dict[str, Callable[[], object]] = {
-    "debug": _get_debug,
+    "debug": lambda: _get_setting(bool, "COLLECTFASTA_DEBUG", False),
     "cache_key_prefix": lambda: _get_setting(
         str, "COLLECTFASTA_CACHE_KEY_PREFIX", "collectfasta06_asset_"
     ),

@@ -102,10 +102,11 @@ MODULES = {
         b'import lib from "./lib.js";\nimport { a, b } from "./sub/lib.js";\n'
         b'import * as all from "./sub/lib.js";\nimport "./lib.js";\n'
         b'export { c } from "./sub/lib.js";\nconst later = import("./lib.js");\n'
-        b'// import gone from "./gone.js";\n'
+        b'// import old from "./commented.js";\n'
         b'import react from "react";\n//# sourceMappingURL=app.js.map\n'
     ),
     "js/app.js.map": b'{"version": 3}',
+    "js/commented.js": b"// Up to Django 5.2 references in comments count.\n",
     "js/lib.js": b"export default 1;\n",
     "js/sub/lib.js": b'import lib from "../lib.js";\nexport const a = 1, b = 2, c = 3;\n',
 }
@@ -161,9 +162,10 @@ ODD = {
         b"a { background: url(/static/img/a.png) } b { background: url(/other/a.png) }\n"
         b"c { background: url(//example.com/a.png) } d { background: url(https://e.com/a.png) }\n"
         b"e { background: url('data:image/gif;base64,R0lGODlhAQABAAAAACw=') }\n"
-        b"/* f { background: url(gone.png) } */ g { background: url(' ../img/b.svg') }\n"
+        b"/* f { background: url(commented.png) } */ g { background: url(' ../img/b.svg') }\n"
         b"h { background: URL(../img/a.png) } i { background: url() }\n"
     ),
+    "css/commented.png": b"Up to Django 5.2 references in comments count.",
     "empty.css": b"",
     "empty.js": b"",
     "empty.bin": b"",
@@ -346,8 +348,8 @@ def manifest_of(cloud: Cloud, key: str = "staticfiles.json") -> dict[str, Any]:
 
 @pytest.fixture(
     scope="module",
-    params=[("memory", 0), ("memory", 8), ("directory", 0), ("directory", 8)],
-    ids=["memory-inline", "memory-threads", "directory-inline", "directory-threads"],
+    params=[("memory", 8), ("directory", 0)],
+    ids=["memory-threads", "directory-inline"],
 )
 def ours(request: pytest.FixtureRequest, case: Case, tree: StaticTree) -> Outcome:
     """What a staged deploy leaves."""

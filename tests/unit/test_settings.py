@@ -79,9 +79,9 @@ def test_an_assigned_attribute_wins_over_the_setting(
         assert getattr(settings, attribute) == value
 
 
-def test_debug_follows_djangos_debug_where_it_is_unset() -> None:
+def test_debug_is_off_where_it_is_unset_also_with_djangos_debug() -> None:
     with override_settings(DEBUG=True):
-        assert settings.debug is True
+        assert settings.debug is False
 
 
 def test_debug_wins_over_djangos_debug() -> None:

@@ -366,6 +366,17 @@ class TestManifest:
         assert set(published) == {"staticfiles.json", "more.json"}
         assert published["more.json"] == b"5"
 
+    def test_one_that_is_saved_as_any_file_is_the_manifest(
+        self, remote: ManifestStaticFilesStorage, tmp_path: Path
+    ) -> None:
+        remote.__class__ = AsFile
+        sources = in_directory(tmp_path / "source", FILES)
+
+        files = staged(stage := RedirectedStage(remote, sources, InMemoryStorage()))
+
+        assert paths_of(stage) == {}
+        assert "staticfiles.json" not in files
+
     def test_nothing_else_is_published(
         self, remote: ManifestStaticFilesStorage, tmp_path: Path
     ) -> None:
@@ -388,6 +399,14 @@ class TestManifest:
 
         assert remote.hashed_files == {"old.css": "old.1.css"}
         assert remote.manifest_hash == "1"
+
+
+class AsFile(ManifestStaticFilesStorage):
+    """Saves the manifest as it saves any file."""
+
+    def post_process(self, paths: Any, dry_run: bool = False, **options: Any) -> Any:
+        self.save(self.manifest_name, ContentFile(b'{"paths": {}}'))
+        return iter(())
 
 
 class OwnManifest(ManifestStaticFilesStorage):
