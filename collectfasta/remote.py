@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from collectfasta.checksums import Checksum, Pair, md5
 from collectfasta.errors import CollectfastaError
+from collectfasta.executor import Executor
 from collectfasta.source import Payload, SourceFile
 
 T = TypeVar("T")
+
+# The most objects that S3 and Google Cloud Storage name in one answer.
+_PAGE = 1000
 
 
 class ListingDeniedError(CollectfastaError):
@@ -147,31 +153,69 @@ class Page(Generic[T]):
 
 
 def leapfrog(
-    keys: Iterable[str], list_from: Callable[[str, str], Page[T]]
+    keys: Iterable[str], list_from: Callable[[str, str], Page[T]], *, threads: int = 0
 ) -> Iterator[tuple[str, T]]:
     """List only the expected keys of a bucket, and jump over all that lies between them.
 
-    Each page begins at the first expected key that the pages before it could not answer, so this
-    takes at most the requests of a plain listing, one where the bucket is empty, and none for
-    what lies before, between (beyond the rest of a page) and after the expected keys.
+    Each page begins at the first expected key that the pages before it could not answer, so in
+    sequence this takes at most the requests of a plain listing, one where the bucket is empty, and
+    none for what lies before, between (beyond the rest of a page) and after the expected keys.
+
+    With threads the first page is followed by several ranges of the expected keys at a time, each
+    in sequence: at most one request more for each range.
 
     Args:
         keys: The expected keys, in any order.
         list_from: Lists the bucket in the order of the keys' UTF-8, from an expected key on
-            (including it); the second argument is the last key of the page before, or "".
+            (including it); the second argument is the last key of the page before, or "". Called
+            from several threads.
+        threads: How many pages are asked for at a time.
 
     Yields:
-        Each expected key that the bucket has, with its description.
+        Each expected key that the bucket has, with its description, in no order.
     """
     # Code points sort as their UTF-8 does, so Python's own order is the order of the listing.
     expected = sorted(set(keys))
-    wanted, position, last = set(expected), 0, ""
+    if not expected:
+        return
+    page = list_from(expected[0], "")
+    yield from _hits(page, set(expected))
+    if page.is_last or not page.entries:
+        return
+    last = page.entries[-1][0]
+    rest = expected[bisect_right(expected, last) :]
+    if not rest:
+        return
+    outcomes = Executor(threads).run(partial(_list_range, list_from, last), _split(rest, threads))
+    with closing(outcomes):
+        for _, hits, error in outcomes:
+            if error is not None:
+                raise error
+            yield from hits
+
+
+def _split(expected: Sequence[str], threads: int) -> list[Sequence[str]]:
+    """Divide sorted keys into as many ranges as threads, none with less than a page's keys."""
+    ranges = max(1, min(threads, -(-len(expected) // _PAGE)))
+    size = -(-len(expected) // ranges)
+    return [expected[first : first + size] for first in range(0, len(expected), size)]
+
+
+def _list_range(
+    list_from: Callable[[str, str], Page[T]], last: str, expected: Sequence[str]
+) -> list[tuple[str, T]]:
+    """List the expected keys of one range, page by page; they come after the last key."""
+    wanted, position = set(expected), 0
+    found: list[tuple[str, T]] = []
     while position < len(expected):
         page = list_from(expected[position], last)
-        for key, entry in page.entries:
-            if key in wanted:
-                yield key, entry
+        found += _hits(page, wanted)
         if page.is_last or not page.entries:
-            return
+            break
         last = page.entries[-1][0]
         position = bisect_right(expected, last)
+    return found
+
+
+def _hits(page: Page[T], wanted: Container[str]) -> list[tuple[str, T]]:
+    return [entry for entry in page.entries if entry[0] in wanted]

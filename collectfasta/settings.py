@@ -17,6 +17,8 @@ Attributes:
         of a local storage class that post-processes; None (unset) stages with the storage itself.
     hashed_only: ``COLLECTFASTA_HASHED_ONLY`` (default: False). Send no files under their original
         names.
+    s3_engine: ``COLLECTFASTA_S3_ENGINE``. ``"boto3"`` makes every request to S3 by boto3; None
+        (unset) by obstore where that sends the same.
     aws_is_gzipped: ``AWS_IS_GZIPPED`` of django-storages.
     gzip_content_types: ``GZIP_CONTENT_TYPES`` of django-storages.
 """
@@ -38,6 +40,7 @@ enabled: bool
 strategy: str | type | None
 staging_storage: str | None
 hashed_only: bool
+s3_engine: str | None
 aws_is_gzipped: bool
 gzip_content_types: Container[str]
 
@@ -74,6 +77,15 @@ def _get_threads() -> int | None:
     return number
 
 
+def _get_s3_engine() -> str | None:
+    engine = _get_setting((str, type(None)), "COLLECTFASTA_S3_ENGINE", None)
+    if engine not in (None, "boto3"):
+        raise ValueError(
+            f"The 'COLLECTFASTA_S3_ENGINE' setting must be 'boto3' or unset, found {engine!r}."
+        )
+    return engine
+
+
 def _get_gzip_content_types() -> Container[str]:
     # The types that django-storages compresses where its setting is unset, and the collections
     # that it accepts.
@@ -103,6 +115,7 @@ _READERS: dict[str, Callable[[], object]] = {
         (str, type(None)), "COLLECTFASTA_STAGING_STORAGE", None
     ),
     "hashed_only": lambda: _get_setting(bool, "COLLECTFASTA_HASHED_ONLY", False),
+    "s3_engine": _get_s3_engine,
     "aws_is_gzipped": lambda: _get_setting(bool, "AWS_IS_GZIPPED", False),
     "gzip_content_types": _get_gzip_content_types,
 }

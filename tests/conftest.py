@@ -113,6 +113,7 @@ class CollectStatic:
             {
                 "STORAGES": cloud.storages(backend, **(options or {})),
                 "STATICFILES_DIRS": [str(self._tree.root)],
+                **cloud.settings,
                 **_set({"COLLECTFASTA_THREADS": threads, "COLLECTFASTA_STRATEGY": strategy}),
                 **(settings or {}),
             }
@@ -180,12 +181,28 @@ def azurite() -> Iterator[AzureServer]:
 
 
 @pytest.fixture
-def s3(moto: S3Server) -> Iterator[S3Cloud]:
-    """An empty S3 bucket."""
+def s3_obstore(moto: S3Server) -> Iterator[S3Cloud]:
+    """An empty S3 bucket, to be deployed to by the engine that is the default."""
     from tests.servers.clouds.s3 import S3Cloud
 
     with S3Cloud(moto) as cloud:
         yield cloud
+
+
+@pytest.fixture
+def s3_boto3(moto: S3Server) -> Iterator[S3Cloud]:
+    """An empty S3 bucket, to be deployed to by boto3 alone."""
+    from tests.servers.clouds.s3 import S3Cloud
+
+    with S3Cloud(moto, engine="boto3") as cloud:
+        yield cloud
+
+
+@pytest.fixture(params=["s3_obstore", "s3_boto3"])
+def s3(request: pytest.FixtureRequest) -> S3Cloud:
+    """An empty S3 bucket, for each engine in turn."""
+    fixture: S3Cloud = request.getfixturevalue(request.param)
+    return fixture
 
 
 @pytest.fixture
@@ -215,14 +232,14 @@ def filesystem(tmp_path: Path) -> Iterator[FileSystemCloud]:
         yield cloud
 
 
-@pytest.fixture(params=["s3", "gcs", "azure", "filesystem"])
+@pytest.fixture(params=["s3_obstore", "s3_boto3", "gcs", "azure", "filesystem"])
 def cloud(request: pytest.FixtureRequest) -> Cloud:
     """Each of the four in turn."""
     fixture: Cloud = request.getfixturevalue(request.param)
     return fixture
 
 
-@pytest.fixture(params=["s3", "gcs", "azure"])
+@pytest.fixture(params=["s3_obstore", "s3_boto3", "gcs", "azure"])
 def recorded_cloud(request: pytest.FixtureRequest) -> RecordedCloud:
     """Each of those behind a recorder in turn."""
     fixture: RecordedCloud = request.getfixturevalue(request.param)

@@ -1,45 +1,57 @@
-"""S3 by keys: list, head, put, delete. The border behind which an engine does the requests."""
+"""S3 by keys: list, head, put, delete. The border behind which an engine makes the requests."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from botocore.exceptions import ClientError
-from s3transfer.futures import NonThreadedExecutor
-from s3transfer.manager import TransferManager
+from s3transfer.utils import ChunksizeAdjuster
 
-from collectfasta.remote import ListingDeniedError, Page
-from collectfasta.shadowing import is_overridden
-from collectfasta.strategies.counting import Counter
+from collectfasta.remote import Page
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
-# The most that one DeleteObjects request takes:
-# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
-_DELETE_BATCH = 1000
-
-# Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
-# "standard" mode, which also retries what a flaky network does and waits at random.
-_RETRIES = {"mode": "standard", "total_max_attempts": 5}
+    from boto3.s3.transfer import TransferConfig
 
 
 @dataclass(frozen=True)
 class S3Object:
-    """What S3 says of an object: its ETag without quotes, and its size in bytes."""
+    """What S3 says of an object.
+
+    Attributes:
+        etag: Its ETag without quotes.
+        size: Its size in bytes.
+        is_certain: The key that it was listed under is its key, letter by letter.
+    """
 
     etag: str
     size: int
+    is_certain: bool = True
+
+
+class UnsupportedError(Exception):
+    """A request that an engine can't make exactly as the storage would; nothing was sent.
+
+    Args:
+        reason: What it can't do, in a few words.
+        lasting: It can do nothing else for this storage either.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
+        super().__init__(reason)
+        self.lasting = lasting
 
 
 class S3Engine(Protocol):
-    """What does the requests to one bucket; safe to be used by several threads."""
+    """What makes the requests to one bucket; safe to be used by several threads.
+
+    Each method raises what boto3 would: ``ClientError`` for a refusal, ``BotoCoreError`` for a
+    request that can't be made.
+    """
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
 
     @property
     def requests(self) -> int:
@@ -55,10 +67,14 @@ class S3Engine(Protocol):
     def head(self, key: str, parameters: Mapping[str, Any]) -> S3Object | None:
         """Return what S3 says of an object, None if there is none."""
 
-    def put(self, key: str, body: IO[bytes], size: int, parameters: Mapping[str, Any]) -> str:
+    def put(
+        self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
+    ) -> str:
         """Store ``size`` bytes in one request and return the ETag."""
 
-    def put_parts(self, key: str, body: str | IO[bytes], parameters: Mapping[str, Any]) -> str:
+    def put_parts(
+        self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
+    ) -> str:
         """Store a large file, named by its path or open, in parts and return the ETag."""
 
     def abort(self) -> None:
@@ -68,132 +84,31 @@ class S3Engine(Protocol):
         """Delete objects; missing ones are no error."""
 
 
-class Boto3Engine:
-    """Do the requests by one boto3 client for all threads.
+def part_size(config: TransferConfig, size: int) -> int:
+    """Return the size of the parts that boto3 would send a file in, in bytes.
 
     Args:
-        storage: The S3Storage whose session, configuration and bucket are used.
-        threads: How many threads will use it at a time.
+        config: The storage's.
+        size: Of the file, in bytes.
     """
-
-    def __init__(self, storage: Any, threads: int) -> None:
-        self._bucket: str = storage.bucket_name
-        self._config: TransferConfig = storage.transfer_config
-        self._client = _make_client(storage, threads)
-        self._count = Counter()
-        self._etags: dict[str, str] = {}
-        events = self._client.meta.events
-        events.register("before-send.s3", self._count_request)
-        events.register("after-call.s3.CompleteMultipartUpload", self._keep_etag)
-        # As boto3 does where the storage's configuration forbids threads.
-        executor = None if self._config.use_threads else NonThreadedExecutor
-        # Shared by all threads: it limits its own threads and memory once, not per file.
-        self._manager = TransferManager(self._client, self._config, executor_cls=executor)
-
-    @property
-    def requests(self) -> int:
-        """How many requests were made so far, retries included."""
-        return self._count.value
-
-    def _count_request(self, **_: object) -> None:
-        self._count.add()
-
-    def _keep_etag(self, parsed: Mapping[str, Any], **_: object) -> None:
-        if "ETag" in parsed:
-            self._etags[parsed.get("Key", "")] = parsed["ETag"].strip('"')
-
-    def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
-        """List up to 1,000 objects under a prefix, after a key."""
-        try:
-            answer = self._list(prefix, start_after)
-        except ClientError as error:
-            if error.response["Error"].get("Code") in ("AccessDenied", "403"):
-                raise ListingDeniedError(str(error)) from error
-            raise
-        entries = [
-            (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
-            for each in answer.get("Contents", ())
-        ]
-        return Page(entries, is_last=not answer["IsTruncated"])
-
-    def _list(self, prefix: str, start_after: str) -> Any:
-        options: Any = {"Bucket": self._bucket, "Prefix": prefix, "StartAfter": start_after}
-        answer = self._client.list_objects_v2(**options)
-        # Nothing rules out an empty page that is not the last one.
-        while answer["IsTruncated"] and not answer.get("Contents"):
-            options["ContinuationToken"] = answer["NextContinuationToken"]
-            answer = self._client.list_objects_v2(**options)
-        return answer
-
-    def head(self, key: str, parameters: Mapping[str, Any]) -> S3Object | None:
-        """Return what S3 says of an object, None if there is none."""
-        try:
-            answer = self._client.head_object(Bucket=self._bucket, Key=key, **parameters)
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                return None
-            raise
-        return S3Object(answer["ETag"].strip('"'), answer["ContentLength"])
-
-    def put(self, key: str, body: IO[bytes], size: int, parameters: Mapping[str, Any]) -> str:
-        """Store ``size`` bytes in one request and return the ETag."""
-        answer = self._client.put_object(
-            Bucket=self._bucket, Key=key, Body=body, ContentLength=size, **parameters
-        )
-        etag: str = answer["ETag"]
-        return etag.strip('"')
-
-    def put_parts(self, key: str, body: str | IO[bytes], parameters: Mapping[str, Any]) -> str:
-        """Store a large file, named by its path or open, in parts and return the ETag."""
-        future = self._manager.upload(body, self._bucket, key, extra_args=dict(parameters))
-        future.result()
-        return self._etags.pop(key, "")
-
-    def abort(self) -> None:
-        """Abort the uploads in parts that are under way; their callers get an error."""
-        # As boto3 leaves it on Ctrl-C. shutdown(cancel=True) mixes up its arguments (s3transfer
-        # 0.19.3).
-        self._manager.__exit__(KeyboardInterrupt, KeyboardInterrupt("interrupted"), None)
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects by 1,000 a request; missing ones are no error."""
-        for batch in _batches(keys, _DELETE_BATCH):
-            objects: Any = [{"Key": key} for key in batch]
-            answer = self._client.delete_objects(
-                Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}
-            )
-            for error in answer.get("Errors", ()):
-                refusal: Any = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 200}}
-                raise ClientError(refusal, "DeleteObjects")
+    return int(ChunksizeAdjuster().adjust_chunksize(config.multipart_chunksize, size))
 
 
-def _make_client(storage: Any, threads: int) -> S3Client:
-    """Make one client from the storage's own session and configuration, for all threads.
+def is_plain(key: str) -> bool:
+    """Tell whether a key is a path: no empty or dotted segments, no control characters."""
+    segments = key.split("/")
+    return not {"", ".", ".."} & {*segments} and key.isprintable()
 
-    A boto3 client may be shared by threads, a session and a resource may not
-    (https://docs.aws.amazon.com/boto3/latest/guide/clients.html).
+
+def just_before(key: str) -> str:
+    """Return a text that sorts before a key and after nearly all that sorts before it.
+
+    ``StartAfter`` leaves out the key that it names
+    (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html). Printable ASCII
+    only, and a plain path: not every service, and no engine, takes every character there.
     """
-    if is_overridden(storage.__class__, "connection", outside=("storages.",)):
-        client: S3Client = storage.connection.meta.client
-        return client
-    config: Config = storage.client_config
-    changes: dict[str, Any] = {}
-    if (config.max_pool_connections or 0) < threads:  # type: ignore[attr-defined]
-        changes["max_pool_connections"] = threads
-    if not config.retries and not os.environ.keys() & {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"}:  # type: ignore[attr-defined]
-        changes["retries"] = _RETRIES
-    client = storage._create_session().client(
-        "s3",
-        region_name=storage.region_name,
-        use_ssl=storage.use_ssl,
-        endpoint_url=storage.endpoint_url,
-        config=config.merge(Config(**changes)),
-        verify=storage.verify,
-    )
-    return client
-
-
-def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+    before = chr(ord(key[-1]) - 1) if key else ""
+    text = key[:-1] + before + "~" if " " <= before < "~" else key[:-1]
+    while text and not is_plain(text):
+        text = text.rpartition("/")[0]
+    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 
 import pytest
 from django.core.management import CommandError
@@ -131,7 +132,8 @@ def test_empty_file_is_stored_and_recognised(
     s3.clear_requests()
     run = collectstatic(s3, threads=threads)
 
-    assert s3.counts() == {"LIST": 1}
+    # Of an empty object without an extension the listing may mean a folder's marker.
+    assert s3.counts() - Counter(HEAD=1) == {"LIST": 1}
     assert "2 unmodified" in run.stdout
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from boto3.s3.transfer import TransferConfig
 from django.core.management import CommandError
-from storages.backends.s3 import S3StaticStorage
 
-from collectfasta.strategies.boto3 import Boto3Strategy
+from collectfasta.strategies.s3 import part_size as part_size_of
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.moto import S3Server
@@ -175,17 +174,17 @@ def test_upload_that_fails_is_aborted(
 
 @pytest.mark.parametrize("use_threads", [False, True])
 def test_parts_take_threads_of_their_own_only_where_the_storage_lets_them(
-    s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic, use_threads: bool
+    s3_boto3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic, use_threads: bool
 ) -> None:
     static_tree.write("one.bin", CONTENT[:10_000])
     config = TransferConfig(multipart_threshold=10_000, use_threads=use_threads)
     before, meanwhile = {*threading.enumerate()}, set[threading.Thread]()
-    s3.recorder.before(
-        lambda request: s3.kind(request) == "MULTIPART",
+    s3_boto3.recorder.before(
+        lambda request: s3_boto3.kind(request) == "MULTIPART",
         lambda _: meanwhile.update(threading.enumerate()),
     )
 
-    collectstatic(s3, options={"transfer_config": config}, threads=0)
+    collectstatic(s3_boto3, options={"transfer_config": config}, threads=0)
 
     names = {thread.name.partition("-")[0] for thread in meanwhile - before}
     assert ("ThreadPoolExecutor" in names) is use_threads
@@ -200,6 +199,4 @@ def test_parts_take_threads_of_their_own_only_where_the_storage_lets_them(
     ],
 )
 def test_parts_double_beyond_ten_thousand(size: int, part_size: int) -> None:
-    strategy = Boto3Strategy(S3StaticStorage(bucket_name="any"))
-
-    assert strategy._part_size(size) == part_size
+    assert part_size_of(TransferConfig(), size) == part_size

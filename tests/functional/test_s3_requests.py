@@ -156,6 +156,7 @@ def test_empty_page_that_is_not_the_last_is_followed(
         <NextContinuationToken>next</NextContinuationToken></ListBucketResult>"""
     last_page = b"""<ListBucketResult><IsTruncated>false</IsTruncated><Contents>
         <Key>a.css</Key><ETag>"0cc175b9c0f1b6a831c399e269772661"</ETag><Size>1</Size>
+        <LastModified>2026-01-01T00:00:00.000Z</LastModified>
         </Contents></ListBucketResult>"""
 
     def is_next(request: Request) -> bool:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from collectfasta import remote
 from collectfasta.checksums import Checksum, Pair, md5_of_parts
 from collectfasta.remote import Page, RemoteIndex, RemoteObject, compare, leapfrog
 from collectfasta.source import Payload, SourceFile
-from collectfasta.strategies.boto3 import just_before
+from collectfasta.strategies.s3 import is_plain, just_before
 from tests.unit.helpers import sources_of
 
 CONTENT = b"body { color: red }"
@@ -289,6 +292,56 @@ class TestLeapfrog:
         assert len(list(leapfrog(reversed(expected), getattr(bucket, way)))) == 3000
         assert bucket.requests == 3
 
+    @given(sets_of_keys, sets_of_keys, st.integers(1, 5), st.integers(1, 4))
+    def test_threads_find_exactly_the_expected_keys_that_exist(
+        self, stored: set[str], expected: set[str], page_size: int, threads: int
+    ) -> None:
+        bucket = Bucket(stored, page_size)
+        with mock.patch.object(remote, "_PAGE", page_size):
+            found = list(leapfrog(expected, bucket.list_from, threads=threads))
+        assert sorted(found) == sorted((key, key) for key in stored & expected)
+
+    @given(sets_of_keys, sets_of_keys, st.integers(1, 5), st.integers(1, 4))
+    def test_threads_take_at_most_one_request_more_for_each_range(
+        self, stored: set[str], expected: set[str], page_size: int, threads: int
+    ) -> None:
+        bucket = Bucket(stored, page_size)
+        ranges = min(threads, -(-len(expected) // page_size))
+        with mock.patch.object(remote, "_PAGE", page_size):
+            list(leapfrog(expected, bucket.list_from, threads=threads))
+        assert bucket.requests <= bucket.plain_requests + ranges
+
+    def test_threads_ask_for_all_pages_but_the_first_at_a_time(self) -> None:
+        expected = [f"{n:05}.css" for n in range(20_000)]
+        bucket = Bucket(expected, 1000)
+        # Breaks unless all of them are asked for before one is answered.
+        together = threading.Barrier(19, timeout=20)
+
+        def list_from(key: str, last: str) -> Page[str]:
+            if bucket.requests:
+                together.wait()
+            return bucket.list_from(key, last)
+
+        assert len(list(leapfrog(expected, list_from, threads=32))) == 20_000
+        assert bucket.requests == 20
+
+    def test_threads_ask_an_empty_bucket_once(self) -> None:
+        bucket = Bucket([], 1000)
+        expected = [f"{n:05}.css" for n in range(20_000)]
+        assert list(leapfrog(expected, bucket.list_from, threads=32)) == []
+        assert bucket.requests == 1
+
+    def test_a_page_that_fails_in_a_thread_fails_the_listing(self) -> None:
+        bucket = Bucket([f"{n:05}.css" for n in range(5000)], 1000)
+
+        def list_from(key: str, last: str) -> Page[str]:
+            if key > "03":
+                raise ConnectionError("broken")
+            return bucket.list_from(key, last)
+
+        with pytest.raises(ConnectionError, match="broken"):
+            list(leapfrog(bucket.keys, list_from, threads=8))
+
     @ways
     def test_a_key_that_is_expected_twice_is_found_once(self, way: str) -> None:
         bucket = Bucket(["a.css"], 1000)
@@ -317,8 +370,17 @@ def test_what_s3_is_asked_to_list_behind_sorts_before_the_key(key: str) -> None:
 
 @given(keys)
 def test_what_s3_is_asked_to_list_behind_adds_nothing_that_a_service_may_not_take(key: str) -> None:
-    assert just_before(key).startswith(key[:-1])
-    assert all(" " <= character <= "~" for character in just_before(key)[len(key) - 1 :])
+    before = just_before(key)
+    # It is the key's beginning, and at most two characters more.
+    added = next(
+        before[size:] for size in range(len(before), -1, -1) if key[:size] == before[:size]
+    )
+    assert all(" " <= character <= "~" for character in added)
+
+
+@given(keys)
+def test_what_s3_is_asked_to_list_behind_is_a_plain_path(key: str) -> None:
+    assert not just_before(key) or is_plain(just_before(key))
 
 
 def test_a_copy_of_a_remote_object_is_no_other_for_how_its_checksum_is_read() -> None:

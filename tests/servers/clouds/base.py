@@ -71,6 +71,11 @@ class Cloud(ABC):
         }
 
     @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings beside ``STORAGES`` that make a deploy come here in the way to be tested."""
+        return {}
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """Environment variables that the storage class needs to come here."""
         return {}

@@ -44,15 +44,20 @@ _MULTIPART = ("uploadId", "uploads")
 class S3Cloud(RecordedCloud):
     """A bucket on an S3 server.
 
+    Args:
+        server: The server.
+        engine: ``COLLECTFASTA_S3_ENGINE``; unset if None.
+
     Attributes:
         client: A boto3 client that goes to the server directly, for what the methods do not show.
     """
 
     backend = "storages.backends.s3.S3StaticStorage"
 
-    def __init__(self, server: S3Server) -> None:
+    def __init__(self, server: S3Server, engine: str | None = None) -> None:
         super().__init__(Recorder(server.endpoint))
         self._server = server
+        self._engine = engine
         self.client: S3Client = boto3.client(
             "s3",
             endpoint_url=server.endpoint,
@@ -63,6 +68,10 @@ class S3Cloud(RecordedCloud):
             config=Config(s3={"addressing_style": "path"}),
         )
         self._create()
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {"COLLECTFASTA_S3_ENGINE": self._engine} if self._engine else {}
 
     def options(self, **more: Any) -> dict[str, Any]:
         server = self._server

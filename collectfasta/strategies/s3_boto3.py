@@ -1,0 +1,171 @@
+"""The requests to S3 by boto3, which can send all that a storage can ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from s3transfer.futures import NonThreadedExecutor
+from s3transfer.manager import TransferManager
+
+from collectfasta.remote import ListingDeniedError, Page
+from collectfasta.shadowing import is_overridden
+from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.s3 import S3Object
+
+if TYPE_CHECKING:
+    from boto3.s3.transfer import TransferConfig
+    from mypy_boto3_s3.client import S3Client
+
+# The most that one DeleteObjects request takes:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_DELETE_BATCH = 1000
+
+# Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
+# "standard" mode, which also retries what a flaky network does and waits at random.
+_RETRIES = {"mode": "standard", "total_max_attempts": 5}
+
+
+class Boto3Engine:
+    """Do the requests by one boto3 client for all threads.
+
+    Args:
+        storage: The S3Storage whose session, configuration and bucket are used.
+        threads: How many threads will use it at a time.
+    """
+
+    name = "boto3"
+
+    def __init__(self, storage: Any, threads: int) -> None:
+        self._bucket: str = storage.bucket_name
+        self._config: TransferConfig = storage.transfer_config
+        self._client = _make_client(storage, threads)
+        self._count = Counter()
+        self._etags: dict[str, str] = {}
+        events = self._client.meta.events
+        events.register("before-send.s3", self._count_request)
+        events.register("after-call.s3.CompleteMultipartUpload", self._keep_etag)
+        # As boto3 does where the storage's configuration forbids threads.
+        executor = None if self._config.use_threads else NonThreadedExecutor
+        # Shared by all threads: it limits its own threads and memory once, not per file.
+        self._manager = TransferManager(self._client, self._config, executor_cls=executor)
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made so far, retries included."""
+        return self._count.value
+
+    def _count_request(self, **_: object) -> None:
+        self._count.add()
+
+    def _keep_etag(self, parsed: Mapping[str, Any], **_: object) -> None:
+        if "ETag" in parsed:
+            self._etags[parsed.get("Key", "")] = parsed["ETag"].strip('"')
+
+    def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
+        """List up to 1,000 objects under a prefix, after a key."""
+        try:
+            answer = self._list(prefix, start_after)
+        except ClientError as error:
+            if error.response["Error"].get("Code") in ("AccessDenied", "403"):
+                raise ListingDeniedError(str(error)) from error
+            raise
+        entries = [
+            (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
+            for each in answer.get("Contents", ())
+        ]
+        return Page(entries, is_last=not answer["IsTruncated"])
+
+    def _list(self, prefix: str, start_after: str) -> Any:
+        options: Any = {"Bucket": self._bucket, "Prefix": prefix, "StartAfter": start_after}
+        answer = self._client.list_objects_v2(**options)
+        # Nothing rules out an empty page that is not the last one.
+        while answer["IsTruncated"] and not answer.get("Contents"):
+            options["ContinuationToken"] = answer["NextContinuationToken"]
+            answer = self._client.list_objects_v2(**options)
+        return answer
+
+    def head(self, key: str, parameters: Mapping[str, Any]) -> S3Object | None:
+        """Return what S3 says of an object, None if there is none."""
+        try:
+            answer = self._client.head_object(Bucket=self._bucket, Key=key, **parameters)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+        return S3Object(answer["ETag"].strip('"'), answer["ContentLength"])
+
+    def put(
+        self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
+    ) -> str:
+        """Store ``size`` bytes in one request and return the ETag.
+
+        Bytes are sent at once. With a file botocore asks the server first ("Expect: 100-continue"),
+        which costs a round trip.
+        """
+        answer = self._client.put_object(
+            Bucket=self._bucket, Key=key, Body=body, ContentLength=size, **parameters
+        )
+        etag: str = answer["ETag"]
+        return etag.strip('"')
+
+    def put_parts(
+        self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
+    ) -> str:
+        """Store a large file, named by its path or open, in parts and return the ETag."""
+        future = self._manager.upload(body, self._bucket, key, extra_args=dict(parameters))
+        future.result()
+        return self._etags.pop(key, "")
+
+    def abort(self) -> None:
+        """Abort the uploads in parts that are under way; their callers get an error."""
+        # As boto3 leaves it on Ctrl-C. shutdown(cancel=True) mixes up its arguments (s3transfer
+        # 0.19.3).
+        self._manager.__exit__(KeyboardInterrupt, KeyboardInterrupt("interrupted"), None)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects by 1,000 a request; missing ones are no error."""
+        for batch in _batches(keys, _DELETE_BATCH):
+            objects: Any = [{"Key": key} for key in batch]
+            answer = self._client.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}
+            )
+            for error in answer.get("Errors", ()):
+                refusal: Any = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 200}}
+                raise ClientError(refusal, "DeleteObjects")
+
+
+def _make_client(storage: Any, threads: int) -> S3Client:
+    """Make one client from the storage's own session and configuration, for all threads.
+
+    A boto3 client may be shared by threads, a session and a resource may not
+    (https://docs.aws.amazon.com/boto3/latest/guide/clients.html).
+    """
+    if is_overridden(storage.__class__, "connection", outside=("storages.",)):
+        client: S3Client = storage.connection.meta.client
+        return client
+    config: Config = storage.client_config
+    changes: dict[str, Any] = {}
+    if (config.max_pool_connections or 0) < threads:  # type: ignore[attr-defined]
+        changes["max_pool_connections"] = threads
+    if not config.retries and not os.environ.keys() & {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"}:  # type: ignore[attr-defined]
+        changes["retries"] = _RETRIES
+    client = storage._create_session().client(
+        "s3",
+        region_name=storage.region_name,
+        use_ssl=storage.use_ssl,
+        endpoint_url=storage.endpoint_url,
+        config=config.merge(Config(**changes)),
+        verify=storage.verify,
+    )
+    return client
+
+
+def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

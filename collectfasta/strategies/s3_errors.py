@@ -1,0 +1,120 @@
+"""What S3's refusals mean, and what to do about them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+
+from collectfasta.remote import ListingDeniedError
+
+_CREDENTIALS_REFUSED = {
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+}
+_WRONG_REGION = {
+    "301",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "PermanentRedirect",
+}
+_ACTIONS = {
+    "CompleteMultipartUpload": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "DeleteObjects": "s3:DeleteObject",
+    "PutObject": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+}
+
+
+def explain(storage: Any, target_name: str, error: Exception) -> str | None:
+    """Say in a line why S3 refuses for good, and what to do; None if it doesn't.
+
+    Args:
+        storage: The S3Storage.
+        target_name: How messages call its bucket.
+        error: What a request raised.
+    """
+    where = storage.endpoint_url or "AWS"
+    problem = _explain_configuration(storage)
+    if problem:
+        return problem
+    if isinstance(error, NoCredentialsError):
+        return (
+            f"There are no credentials for {target_name}: set access_key and secret_key "
+            "in the storage's OPTIONS, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a "
+            "profile or role that boto3 finds."
+        )
+    if isinstance(error, ParamValidationError):
+        return f"boto3 does not send what the storage asks for: {_in_one_line(error)}"
+    if isinstance(error, BotoCoreError):
+        return f"S3 can't be used at {where}: {_in_one_line(error)}"
+    if isinstance(error, ListingDeniedError):
+        return _explain_code(storage, target_name, "AccessDenied", "ListObjectsV2")
+    if isinstance(error, ClientError):
+        code = error.response["Error"].get("Code", "")
+        return _explain_code(storage, target_name, code, error.operation_name)
+    return None
+
+
+def _explain_configuration(storage: Any) -> str | None:
+    """Say what the storage lacks to work at all: its client fails in ways that don't tell."""
+    endpoint = storage.endpoint_url
+    if not storage.bucket_name:
+        return (
+            "The storage of the static files names no bucket: set bucket_name in its OPTIONS, "
+            "or AWS_STORAGE_BUCKET_NAME."
+        )
+    if endpoint and not urlsplit(endpoint).netloc:
+        return (
+            f"The endpoint {endpoint!r} is no URL: correct the storage's endpoint_url "
+            "(AWS_S3_ENDPOINT_URL); it begins with https:// or http://."
+        )
+    return None
+
+
+def _explain_code(storage: Any, target_name: str, code: str, operation: str) -> str | None:
+    bucket, where = storage.bucket_name, storage.endpoint_url or "AWS"
+    if code == "NoSuchBucket":
+        return (
+            f"The bucket {bucket!r} does not exist at {where}: create it, or correct the "
+            "storage's bucket_name (AWS_STORAGE_BUCKET_NAME)."
+        )
+    if code in _CREDENTIALS_REFUSED:
+        return (
+            f"The credentials for the bucket {bucket!r} at {where} are refused ({code}): "
+            "correct the storage's access_key, secret_key and security_token."
+        )
+    if code in _WRONG_REGION:
+        return (
+            f"The bucket {bucket!r} is in another region ({code}): correct the storage's "
+            "region_name (AWS_S3_REGION_NAME)."
+        )
+    if code in ("AccessDenied", "403", "AllAccessDisabled"):
+        return _explain_denial(storage, target_name, operation)
+    return None
+
+
+def _explain_denial(storage: Any, target_name: str, operation: str) -> str:
+    resource = f"arn:aws:s3:::{target_name.removeprefix('s3://')}"
+    if operation == "ListObjectsV2":
+        bucket = f"arn:aws:s3:::{storage.bucket_name}"
+        return f"The credentials lack the permission s3:ListBucket on {bucket}."
+    action = _ACTIONS.get(operation, f"s3:{operation}")
+    if action == "s3:PutObject" and storage.default_acl:
+        action += " and s3:PutObjectAcl"
+    return f"The credentials lack the permission {action} on {resource}*."
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

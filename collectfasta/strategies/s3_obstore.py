@@ -1,0 +1,412 @@
+"""The requests to S3 by obstore, which takes a fraction of boto3's CPU time.
+
+obstore is Rust's ``object_store`` for Python (https://developmentseed.org/obstore/). It sends what
+boto3 would where a request needs no more than a plain key and the usual headers of content.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import IO, TYPE_CHECKING, Any
+
+import obstore
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+from obstore.exceptions import BaseError, InvalidPathError
+from obstore.store import S3Store
+
+from collectfasta.remote import ListingDeniedError, Page
+from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.s3 import S3Object, UnsupportedError, is_plain, part_size
+from collectfasta.strategies.s3_connection import S3Connection, connection_of
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+
+_PAGE = 1000
+
+# obstore holds a body that it sends at once, and each part, in memory. What is larger than a small
+# file is sent by so many threads at a time, whatever their number, and a part takes its share.
+_LARGE_BODIES = 4
+_LARGEST_BODY = 16 * 1024 * 1024
+_PARTS_IN_MEMORY = 64 * 1024 * 1024
+
+# For a whole request. The largest body takes it at a megabit a second.
+_TIMEOUT = timedelta(minutes=3)
+_BACKOFF = {
+    "init_backoff": timedelta(milliseconds=100),
+    "max_backoff": timedelta(seconds=20),
+    "base": 2,
+}
+
+_ATTRIBUTES = {
+    "CacheControl": "Cache-Control",
+    "ContentDisposition": "Content-Disposition",
+    "ContentEncoding": "Content-Encoding",
+    "ContentLanguage": "Content-Language",
+    "ContentType": "Content-Type",
+    "StorageClass": "Storage-Class",
+}
+_METADATA_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
+# What needs no encoding, and what signing does not fold: no spaces at the ends or in a row.
+_VALUE = re.compile(r"[!-~]+( [!-~]+)*")
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>([^<]*)</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
+_NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
+_KIND = re.compile(r"kind: (Connect|Timeout)")
+_IN_ANOTHER_REGION = re.compile(
+    r"Received redirect without LOCATION|<Code>(AuthorizationHeaderMalformed|PermanentRedirect"
+    r"|TemporaryRedirect|IllegalLocationConstraintException)</Code>"
+)
+
+
+class ObstoreEngine:
+    """Make the requests by obstore, from as many threads as there are.
+
+    Args:
+        storage: The S3Storage whose credentials, configuration and bucket are used.
+
+    Raises:
+        UnsupportedError: The storage's client is configured in a way that obstore can't be.
+    """
+
+    name = "obstore"
+
+    def __init__(self, storage: Any) -> None:
+        self._connection = connection_of(storage)
+        self._config = storage.transfer_config
+        self._store = _make_store(self._connection)
+        self._count = Counter()
+        self._large_bodies = threading.BoundedSemaphore(_LARGE_BODIES)
+        self._large_uploads = threading.Lock()
+        self._aborted = threading.Event()
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made so far; obstore does not tell of those that it repeats."""
+        return self._count.value
+
+    def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
+        """List up to 1,000 objects under a prefix, after a key.
+
+        obstore shows keys as paths: "x" for "/x" and for "x/". Where the first may be, boto3 lists.
+        The second are what consoles make for folders: empty, so that the key of an empty object
+        may be another than it seems. All other keys that are no paths make obstore fail.
+        """
+        if (prefix and not is_plain(prefix[:-1])) or not (prefix or start_after > "0"):
+            raise UnsupportedError("listing keys that may begin with a slash")
+        with self._requesting("ListObjectsV2"):
+            objects = next(
+                obstore.list(
+                    self._store, prefix or None, offset=start_after or None, chunk_size=_PAGE
+                ),
+                (),
+            )
+        entries: dict[str, S3Object] = {}
+        for each in objects:
+            # A folder's marker comes after the object whose key it is shown under.
+            if each["path"] > start_after:
+                entries.setdefault(each["path"], _describe(each))
+        # Of a full page it can't be told whether it was the last.
+        return Page([*entries.items()], is_last=len(objects) < _PAGE)
+
+    def head(self, key: str, parameters: Mapping[str, Any]) -> S3Object | None:
+        """Return what S3 says of an object, None if there is none."""
+        if parameters:
+            raise UnsupportedError(f"HEAD with {', '.join(parameters)}")
+        self._check_key(key)
+        try:
+            with self._requesting("HeadObject"):
+                return _describe(obstore.head(self._store, key), is_certain=True)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+
+    def put(
+        self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
+    ) -> str:
+        """Store ``size`` bytes in one request and return the ETag."""
+        attributes = _attributes(parameters)
+        self._check_key(key)
+        if isinstance(body, bytes):
+            return self._put(key, body, attributes)
+        if size > _LARGEST_BODY:
+            raise UnsupportedError("large files in one request")
+        with self._large_bodies:
+            return self._put(key, body.read(), attributes)
+
+    def _put(self, key: str, body: bytes, attributes: dict[str, str]) -> str:
+        with self._requesting("PutObject"):
+            answer = obstore.put(self._store, key, body, attributes=attributes, use_multipart=False)
+        return (answer["e_tag"] or "").strip('"')
+
+    def put_parts(
+        self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
+    ) -> str:
+        """Store a large file, named by its path or open, in parts and return the ETag.
+
+        One file at a time: its parts are what is sent in parallel.
+        """
+        attributes = _attributes(parameters)
+        self._check_key(key)
+        chunk_size = part_size(self._config, size)
+        if chunk_size > _LARGEST_BODY or self._config.max_bandwidth:
+            raise UnsupportedError("the transfer configuration")
+        at_a_time = self._config.max_request_concurrency if self._config.use_threads else 1
+        with self._large_uploads, _opened(body) as stream, self._requesting("UploadPart"):
+            answer = obstore.put(
+                self._store,
+                key,
+                _Abortable(stream, self._aborted, self._count),
+                attributes=attributes,
+                use_multipart=True,
+                chunk_size=chunk_size,
+                max_concurrency=max(1, min(at_a_time, _PARTS_IN_MEMORY // chunk_size)),
+            )
+        self._count.add()  # that which completes the upload
+        return (answer["e_tag"] or "").strip('"')
+
+    def abort(self) -> None:
+        """Abort the uploads in parts that are under way; their callers get an error."""
+        self._aborted.set()
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects by 1,000 a request; missing ones are no error."""
+        for key in keys:
+            self._check_key(key)
+        for first in range(0, len(keys), _PAGE):
+            with self._requesting("DeleteObjects"):
+                obstore.delete(self._store, keys[first : first + _PAGE])
+
+    @staticmethod
+    def _check_key(key: str) -> None:
+        if not is_plain(key):
+            raise UnsupportedError("keys that are no plain paths")
+
+    @contextmanager
+    def _requesting(self, operation: str) -> Iterator[None]:
+        """Count a request, and raise what boto3 would where it fails."""
+        self._count.add()
+        try:
+            yield
+        except InvalidPathError:
+            raise UnsupportedError("keys that are no plain paths", lasting=False) from None
+        # Not from it: its text has the whole answer, and more.
+        except (BaseError, FileNotFoundError) as error:
+            raise self._as_boto3(str(error), operation) from None
+
+    def _as_boto3(self, text: str, operation: str) -> Exception:
+        if self._aborted.is_set():
+            return InterruptedError("interrupted")
+        if _IN_ANOTHER_REGION.search(text):
+            return UnsupportedError("the bucket is in another region", lasting=True)
+        if "Got invalid list response" in text:
+            return UnsupportedError("the server's listings", lasting=True)
+        refusal = _as_refusal(text, operation)
+        if refusal is None:
+            return self._as_failure(text)
+        if operation == "ListObjectsV2" and _code(refusal) in ("AccessDenied", "403"):
+            return ListingDeniedError(str(refusal))
+        return refusal
+
+    def _as_failure(self, text: str) -> Exception:
+        kind = _KIND.search(text)
+        url = self._connection.url
+        if kind is None:
+            return ConnectionClosedError(endpoint_url=url)
+        if kind.group(1) == "Timeout":
+            return ReadTimeoutError(endpoint_url=url, error="timed out")
+        return EndpointConnectionError(endpoint_url=url)
+
+
+def _as_refusal(text: str, operation: str) -> ClientError | None:
+    """Return what boto3 would raise for an answer that refuses; None for no answer."""
+    status = _STATUS.search(text)
+    not_deleted = _NOT_DELETED.match(text.partition("\n")[0].partition(": ")[2])
+    if not_deleted:
+        number, (message, code) = 200, not_deleted.groups()
+    elif status:
+        number = int(status.group(1))
+        code, message = _first(_CODE, text) or status.group(1), _first(_MESSAGE, text)
+    else:
+        return None
+    response: Any = {
+        "Error": {"Code": code, "Message": html.unescape(message)},
+        "ResponseMetadata": {"HTTPStatusCode": number},
+    }
+    return ClientError(response, operation)
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found.group(1) if found else ""
+
+
+def _code(refusal: ClientError) -> str:
+    return refusal.response["Error"].get("Code", "")
+
+
+def _make_store(connection: S3Connection) -> Any:
+    """Make a store that leaves nothing to obstore's defaults and environment variables.
+
+    Raises:
+        UnsupportedError: It can't be made here.
+    """
+    options: Any = {
+        "allow_http": not connection.is_secure,
+        "connect_timeout": timedelta(seconds=connection.connect_timeout),
+        "timeout": _TIMEOUT,
+    }
+    if connection.is_secure:
+        options["root_certificate"] = _read(connection.ca_bundle)
+    retries: Any = {
+        "max_retries": connection.attempts - 1,
+        "backoff": _BACKOFF,
+        "retry_timeout": _TIMEOUT,
+    }
+    try:
+        return S3Store(
+            connection.bucket,
+            client_options=options,
+            retry_config=retries,
+            credential_provider=_CredentialProvider(connection.credentials),
+            endpoint=connection.url,
+            region=connection.region,
+            virtual_hosted_style_request=connection.is_virtual_hosted,
+            request_payer=False,
+            skip_signature=False,
+            unsigned_payload=False,
+        )
+    except (BaseError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UnsupportedError(f"obstore can't be set up: {reason}") from None
+
+
+def _read(ca_bundle: str) -> bytes:
+    """Return the certificates that botocore trusts: a slim system may have none of its own."""
+    try:
+        with open(ca_bundle, "rb") as certificates:
+            return certificates.read()
+    except OSError:
+        raise UnsupportedError("the certificates can't be read") from None
+
+
+class _CredentialProvider:
+    """Give obstore botocore's credentials, which botocore refreshes.
+
+    It does so 15 minutes before they expire, so what it gives out is good for 10 more.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def __call__(self) -> Any:
+        frozen = self._credentials.get_frozen_credentials()
+        expires = isinstance(self._credentials, RefreshableCredentials)
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(timezone.utc) + timedelta(minutes=10) if expires else None,
+        }
+
+
+class _Abortable(io.RawIOBase):
+    """A body in parts whose reading fails once the upload is to be aborted."""
+
+    def __init__(self, body: IO[bytes], aborted: threading.Event, count: Counter) -> None:
+        super().__init__()
+        self._body = body
+        self._aborted = aborted
+        self._count = count
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position."""
+        return self._body.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._body.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read a part.
+
+        Raises:
+            InterruptedError: The upload is to be aborted.
+        """
+        if self._aborted.is_set():
+            raise InterruptedError("interrupted")
+        content = self._body.read(size)
+        if content:
+            self._count.add()
+        return content
+
+
+@contextmanager
+def _opened(body: str | IO[bytes]) -> Iterator[IO[bytes]]:
+    if isinstance(body, str):
+        with open(body, "rb") as stream:
+            yield stream
+    else:
+        yield body
+
+
+def _describe(meta: Mapping[str, Any], *, is_certain: bool = False) -> S3Object:
+    size = meta["size"]
+    # No folder is named as a file is, with an extension.
+    is_certain = is_certain or size > 0 or "." in meta["path"].rpartition("/")[2]
+    return S3Object((meta["e_tag"] or "").strip('"'), size, is_certain)
+
+
+def _attributes(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return what goes with an object as obstore takes it.
+
+    Raises:
+        UnsupportedError: It can't say that.
+    """
+    attributes: dict[str, str] = {}
+    for name, value in parameters.items():
+        if name == "Metadata" and isinstance(value, Mapping):
+            attributes.update(_metadata(value))
+        elif name in _ATTRIBUTES:
+            attributes[_ATTRIBUTES[name]] = _checked(name, value)
+        else:
+            raise UnsupportedError(name)
+    return attributes
+
+
+def _metadata(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    reserved = {each.lower() for each in _ATTRIBUTES.values()}
+    for name, value in values.items():
+        if not _METADATA_NAME.fullmatch(name) or name.lower() in reserved:
+            raise UnsupportedError("a name in Metadata")
+        yield name, _checked("Metadata", value)
+
+
+def _checked(name: str, value: object) -> str:
+    if not isinstance(value, str) or not _VALUE.fullmatch(value):
+        raise UnsupportedError(f"the value of {name}")
+    return value
