@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
@@ -14,6 +14,8 @@ from typing_extensions import NamedTuple  # in typing it can't be generic before
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_END: Any = object()
 
 
 class Outcome(NamedTuple, Generic[Item, Result]):
@@ -47,15 +49,17 @@ class Executor:
     ) -> Generator[Outcome[Item, Result], None, None]:
         """Yield an outcome for each item, to the calling thread.
 
-        Whoever closes the generator early cancels the rest and waits for what is under way.
+        Items are taken while others are worked on, so that a listing can go on meanwhile. Whoever
+        closes the generator early cancels the rest and waits for what is under way.
 
         Raises:
-            BaseException: What the function raised, if that is no ``Exception``.
+            BaseException: What the function raised, if that is no ``Exception``, or the iterable.
         """
-        tasks = list(items)
-        if self.threads < 1 or len(tasks) < 2:
-            return self._run_inline(function, tasks)
-        return self._run_in_threads(function, tasks)
+        number = len(items) if isinstance(items, Sized) else None
+        threads = self.threads if number is None else min(self.threads, number)
+        if threads < 1 or number == 1:
+            return self._run_inline(function, items)
+        return self._run_in_threads(function, items, threads)
 
     @contextmanager
     def _giving_up(self) -> Iterator[None]:
@@ -69,27 +73,30 @@ class Executor:
             raise
 
     def _run_inline(
-        self, function: Callable[[Item], Result], tasks: list[Item]
+        self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Generator[Outcome[Item, Result], None, None]:
         with self._giving_up():
-            for task in tasks:
+            for item in items:
                 if self._cancelled.is_set():
                     return
-                yield _attempt(function, task)
+                yield _attempt(function, item)
 
     def _run_in_threads(
-        self, function: Callable[[Item], Result], tasks: list[Item]
+        self, function: Callable[[Item], Result], items: Iterable[Item], threads: int
     ) -> Generator[Outcome[Item, Result], None, None]:
-        threads = min(self.threads, len(tasks))
-        waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
         done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None] = queue.SimpleQueue()
-        for task in tasks:
-            waiting.put(task)
         pool = ThreadPoolExecutor(threads, thread_name_prefix="collectfasta")
         # The pool's end waits for what is under way, so giving up comes first.
         with pool, self._giving_up():
             for _ in range(threads):
                 pool.submit(self._work, function, waiting, done)
+            try:
+                for item in items:
+                    waiting.put(item)
+            finally:
+                for _ in range(threads):
+                    waiting.put(_END)
             while threads:
                 outcome = done.get()
                 if outcome is None:
@@ -102,14 +109,12 @@ class Executor:
     def _work(
         self,
         function: Callable[[Item], Result],
-        waiting: queue.SimpleQueue[Item],
+        waiting: queue.SimpleQueue[Any],
         done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None],
     ) -> None:
         try:
-            while not self._cancelled.is_set():
-                done.put(_attempt(function, waiting.get_nowait()))
-        except queue.Empty:
-            pass
+            while (item := waiting.get()) is not _END and not self._cancelled.is_set():
+                done.put(_attempt(function, item))
         except BaseException as error:  # noqa: BLE001 - raised again where it is read
             done.put(error)
         finally:
