@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import IO, Any
 
 from django.core.files.base import File
@@ -114,7 +114,7 @@ class SourceFile:
 _OF_THE_CONTENT = {"local_path", "size", "first_stamp"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _opens_paths(cls: type[Storage]) -> bool:
     """Tell whether ``open()`` of a storage class does no more than open what is at ``path()``.
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.files.base import File
-from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
+from django.core.files.storage import InMemoryStorage, Storage
 
 from collectfasta.checksums import md5
 from collectfasta.shadowing import (
