@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from django.db import connections
@@ -14,8 +15,6 @@ from typing_extensions import NamedTuple  # in typing it can't be generic before
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-_END: Any = object()
 
 
 class Outcome(NamedTuple, Generic[Item, Result]):
@@ -26,17 +25,26 @@ class Outcome(NamedTuple, Generic[Item, Result]):
     error: Exception | None
 
 
+# Outcomes, what is raised to the caller, and None when a thread has ended.
+_Done = queue.SimpleQueue[list[Outcome[Item, Result]] | BaseException | None]
+
+
 class Executor:
     """Run a function over items and yield every outcome, in whatever order they are done.
 
     Args:
         threads: How many items are worked on at a time; 0 works in the calling thread.
+        batch: How many items a thread takes at a time: more where each takes a thread less time than
+            its turn.
         abort: Called when the caller gives up early, on an interrupt for instance: ends what is
             under way, which is then waited for.
     """
 
-    def __init__(self, threads: int, abort: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self, threads: int, abort: Callable[[], object] = lambda: None, *, batch: int = 1
+    ) -> None:
         self.threads = threads
+        self._batch = batch
         self._abort = abort
         self._cancelled = threading.Event()
 
@@ -84,37 +92,43 @@ class Executor:
     def _run_in_threads(
         self, function: Callable[[Item], Result], items: Iterable[Item], threads: int
     ) -> Generator[Outcome[Item, Result], None, None]:
-        waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
+        done: _Done[Item, Result] = queue.SimpleQueue()
         pool = ThreadPoolExecutor(threads, thread_name_prefix="collectfasta")
         # The pool's end waits for what is under way, so giving up comes first.
         with pool, self._giving_up():
             for _ in range(threads):
                 pool.submit(self._work, function, waiting, done)
-            try:
-                for item in items:
-                    waiting.put(item)
-            finally:
-                for _ in range(threads):
-                    waiting.put(_END)
+            self._feed(items, waiting, threads)
             while threads:
-                outcome = done.get()
-                if outcome is None:
+                outcomes = done.get()
+                if outcomes is None:
                     threads -= 1
-                elif isinstance(outcome, BaseException):
-                    raise outcome
+                elif isinstance(outcomes, BaseException):
+                    raise outcomes
                 else:
-                    yield outcome
+                    yield from outcomes
+
+    def _feed(
+        self, items: Iterable[Item], waiting: queue.SimpleQueue[list[Item]], threads: int
+    ) -> None:
+        iterator = iter(items)
+        try:
+            while batch := list(islice(iterator, self._batch)):
+                waiting.put(batch)
+        finally:
+            for _ in range(threads):
+                waiting.put([])
 
     def _work(
         self,
         function: Callable[[Item], Result],
-        waiting: queue.SimpleQueue[Any],
-        done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None],
+        waiting: queue.SimpleQueue[list[Item]],
+        done: _Done[Item, Result],
     ) -> None:
         try:
-            while (item := waiting.get()) is not _END and not self._cancelled.is_set():
-                done.put(_attempt(function, item))
+            while (batch := waiting.get()) and not self._cancelled.is_set():
+                done.put([_attempt(function, item) for item in batch])
         except BaseException as error:  # noqa: BLE001 - raised again where it is read
             done.put(error)
         finally:

@@ -24,6 +24,7 @@ logger = logging.getLogger("collectfasta")
 # Hashing waits for the disk and for the interpreter's lock: measured on 3,000 files, two threads
 # were as fast as one with a warm page cache and 20 took twice as long.
 _HASHING_THREADS = 2
+_HASHING_BATCH = 16
 
 
 class Reason(enum.Enum):
@@ -166,7 +167,7 @@ class _Planner:
         try:
             objects = self.strategy.list_remote([source.name for source in self.sources])
             if objects is not None and not self.strategy.is_asked_per_file:
-                hashing = Executor(min(threads, _HASHING_THREADS))
+                hashing = Executor(min(threads, _HASHING_THREADS), batch=_HASHING_BATCH)
                 return self._gather(hashing.run(self._compare, self._listed(objects)))
             self._index(objects)
         except ListingDeniedError as error:
