@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from django.db import connections
@@ -24,17 +25,26 @@ class Outcome(NamedTuple, Generic[Item, Result]):
     error: Exception | None
 
 
+# Outcomes, what is raised to the caller, and None when a thread has ended.
+_Done = queue.SimpleQueue[list[Outcome[Item, Result]] | BaseException | None]
+
+
 class Executor:
     """Run a function over items and yield every outcome, in whatever order they are done.
 
     Args:
         threads: How many items are worked on at a time; 0 works in the calling thread.
+        batch: How many items a thread takes at a time: more where each takes a thread less time than
+            its turn.
         abort: Called when the caller gives up early, on an interrupt for instance: ends what is
             under way, which is then waited for.
     """
 
-    def __init__(self, threads: int, abort: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self, threads: int, abort: Callable[[], object] = lambda: None, *, batch: int = 1
+    ) -> None:
         self.threads = threads
+        self._batch = batch
         self._abort = abort
         self._cancelled = threading.Event()
 
@@ -47,15 +57,17 @@ class Executor:
     ) -> Generator[Outcome[Item, Result], None, None]:
         """Yield an outcome for each item, to the calling thread.
 
-        Whoever closes the generator early cancels the rest and waits for what is under way.
+        Items are taken while others are worked on, so that a listing can go on meanwhile. Whoever
+        closes the generator early cancels the rest and waits for what is under way.
 
         Raises:
-            BaseException: What the function raised, if that is no ``Exception``.
+            BaseException: What the function raised, if that is no ``Exception``, or the iterable.
         """
-        tasks = list(items)
-        if self.threads < 1 or len(tasks) < 2:
-            return self._run_inline(function, tasks)
-        return self._run_in_threads(function, tasks)
+        number = len(items) if isinstance(items, Sized) else None
+        threads = self.threads if number is None else min(self.threads, number)
+        if threads < 1 or number == 1:
+            return self._run_inline(function, items)
+        return self._run_in_threads(function, items, threads)
 
     @contextmanager
     def _giving_up(self) -> Iterator[None]:
@@ -69,47 +81,54 @@ class Executor:
             raise
 
     def _run_inline(
-        self, function: Callable[[Item], Result], tasks: list[Item]
+        self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Generator[Outcome[Item, Result], None, None]:
         with self._giving_up():
-            for task in tasks:
+            for item in items:
                 if self._cancelled.is_set():
                     return
-                yield _attempt(function, task)
+                yield _attempt(function, item)
 
     def _run_in_threads(
-        self, function: Callable[[Item], Result], tasks: list[Item]
+        self, function: Callable[[Item], Result], items: Iterable[Item], threads: int
     ) -> Generator[Outcome[Item, Result], None, None]:
-        threads = min(self.threads, len(tasks))
-        waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
-        done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None] = queue.SimpleQueue()
-        for task in tasks:
-            waiting.put(task)
+        waiting: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
+        done: _Done[Item, Result] = queue.SimpleQueue()
         pool = ThreadPoolExecutor(threads, thread_name_prefix="collectfasta")
         # The pool's end waits for what is under way, so giving up comes first.
         with pool, self._giving_up():
             for _ in range(threads):
                 pool.submit(self._work, function, waiting, done)
+            self._feed(items, waiting, threads)
             while threads:
-                outcome = done.get()
-                if outcome is None:
+                outcomes = done.get()
+                if outcomes is None:
                     threads -= 1
-                elif isinstance(outcome, BaseException):
-                    raise outcome
+                elif isinstance(outcomes, BaseException):
+                    raise outcomes
                 else:
-                    yield outcome
+                    yield from outcomes
+
+    def _feed(
+        self, items: Iterable[Item], waiting: queue.SimpleQueue[list[Item]], threads: int
+    ) -> None:
+        iterator = iter(items)
+        try:
+            while batch := list(islice(iterator, self._batch)):
+                waiting.put(batch)
+        finally:
+            for _ in range(threads):
+                waiting.put([])
 
     def _work(
         self,
         function: Callable[[Item], Result],
-        waiting: queue.SimpleQueue[Item],
-        done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None],
+        waiting: queue.SimpleQueue[list[Item]],
+        done: _Done[Item, Result],
     ) -> None:
         try:
-            while not self._cancelled.is_set():
-                done.put(_attempt(function, waiting.get_nowait()))
-        except queue.Empty:
-            pass
+            while (batch := waiting.get()) and not self._cancelled.is_set():
+                done.put([_attempt(function, item) for item in batch])
         except BaseException as error:  # noqa: BLE001 - raised again where it is read
             done.put(error)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from django.core.files.utils import validate_file_name
 
 from collectfasta.checksums import Pair
 from collectfasta.errors import CollectfastaError, describe
-from collectfasta.executor import Executor
-from collectfasta.remote import ListingDeniedError, RemoteIndex, compare
+from collectfasta.executor import Executor, Outcome
+from collectfasta.remote import ListingDeniedError, RemoteIndex, RemoteObject, compare
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 from collectfasta.strategies.listing import ListingStrategy
@@ -24,6 +24,7 @@ logger = logging.getLogger("collectfasta")
 # Hashing waits for the disk and for the interpreter's lock: measured on 3,000 files, two threads
 # were as fast as one with a warm page cache and 20 took twice as long.
 _HASHING_THREADS = 2
+_HASHING_BATCH = 16
 
 
 class Reason(enum.Enum):
@@ -98,11 +99,7 @@ def make_plan(
     check_sources(sources, strategy)
     if forced:
         return Plan(tuple(Decision(source, Reason.FORCED) for source in sources))
-    index = _make_index(sources, strategy)
-    planner = _Planner(strategy, index, pairs, full)
-    if index.is_listed and not strategy.is_asked_per_file:
-        threads = min(threads, _HASHING_THREADS)
-    return Plan(tuple(planner.decide_all(sources, Executor(threads))))
+    return Plan(tuple(_Planner(sources, strategy, pairs, full).decide(threads)))
 
 
 def check_sources(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
@@ -154,31 +151,54 @@ def _list_failures(what: str, causes: Mapping[str, str]) -> str:
     return "\n".join([*lines, *(f"  {name!r}: {cause}" for name, cause in causes.items())])
 
 
-def _make_index(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> RemoteIndex:
-    try:
-        objects = strategy.list_remote([source.name for source in sources])
-        index = RemoteIndex(objects, strategy.look_up)
-    except ListingDeniedError as error:
-        logger.warning(
-            "%s Asking for each object instead, which is slower.", strategy.explain_error(error)
-        )
-        index = RemoteIndex(None, strategy.look_up)
-    if isinstance(strategy, ListingStrategy):
-        strategy.index = index
-    return index
+# A source file, and what is known to be in its place.
+_Found = tuple[SourceFile, RemoteObject | None]
 
 
 @dataclass(frozen=True)
 class _Planner:
+    sources: Sequence[SourceFile]
     strategy: Strategy[Any]
-    index: RemoteIndex
     pairs: Mapping[str, Pair]
     full: bool
 
-    def decide_all(self, sources: Sequence[SourceFile], executor: Executor) -> list[Decision]:
+    def decide(self, threads: int) -> list[Decision]:
+        """Decide for each file, as the remote's answers come."""
+        try:
+            objects = self.strategy.list_remote([source.name for source in self.sources])
+            if objects is not None and not self.strategy.is_asked_per_file:
+                hashing = Executor(min(threads, _HASHING_THREADS), batch=_HASHING_BATCH)
+                return self._gather(hashing.run(self._compare, self._listed(objects)))
+            self._index(objects)
+        except ListingDeniedError as error:
+            logger.warning(
+                "%s Asking for each object instead, which is slower.",
+                self.strategy.explain_error(error),
+            )
+            self._index(None)
+        decide = self._ask if self.strategy.is_asked_per_file else self._look_up
+        found: list[_Found] = [(source, None) for source in self.sources]
+        return self._gather(Executor(threads).run(decide, found))
+
+    def _index(self, objects: Iterable[RemoteObject] | None) -> None:
+        """Let the hooks of a strategy know what the remote has."""
+        index = RemoteIndex(objects, self.strategy.look_up)
+        if isinstance(self.strategy, ListingStrategy):
+            self.strategy.index = index
+
+    def _listed(self, objects: Iterable[RemoteObject]) -> Iterator[_Found]:
+        """Yield each file that the remote has when the listing has come to it."""
+        sources = {source.name: source for source in self.sources}
+        listed = []
+        for remote in objects:
+            listed.append(remote)
+            yield sources[remote.name], remote
+        self._index(listed)
+
+    def _gather(self, outcomes: Iterable[Outcome[_Found, Decision]]) -> list[Decision]:
         decisions, failed = {}, {}
         secrets, remote_errors = self.strategy.secrets, self.strategy.remote_errors
-        for source, decision, error in executor.run(self._decide, sources):
+        for (source, _), decision, error in outcomes:
             if error is None:
                 decisions[source.name] = decision
             elif isinstance(error, (*remote_errors, ImproperlyConfigured)):
@@ -187,13 +207,15 @@ class _Planner:
                 failed[source.prefixed_path] = describe(error, secrets, full=self.full)
         if failed:
             raise PlanError(_list_failures("can't be compared", dict(sorted(failed.items()))))
-        return [decisions[source.name] for source in sources]
+        return [decisions.get(each.name) or self._compare((each, None)) for each in self.sources]
 
-    def _decide(self, source: SourceFile) -> Decision:
+    def _look_up(self, found: _Found) -> Decision:
+        source, _ = found
+        return self._compare((source, self.strategy.look_up(source.name)))
+
+    def _compare(self, found: _Found) -> Decision:
+        source, remote = found
         self.strategy.pre_should_copy_hook()
-        if self.strategy.is_asked_per_file:
-            return self._ask(source)
-        remote = self.index.get(source.name)
         if remote is None:
             return Decision(source, Reason.MISSING)
         remote = remote.with_pair(self.pairs.get(source.name))
@@ -203,8 +225,9 @@ class _Planner:
             return Decision(source, Reason.UNMODIFIED, outcome.pair)
         return Decision(source, Reason.UNKNOWN if outcome.same is None else Reason.CHANGED)
 
-    def _ask(self, source: SourceFile) -> Decision:
-        arguments = source.path, source.prefixed_path, source.storage
-        if self.strategy.should_copy_file(*arguments):
+    def _ask(self, found: _Found) -> Decision:
+        source, _ = found
+        self.strategy.pre_should_copy_hook()
+        if self.strategy.should_copy_file(source.path, source.prefixed_path, source.storage):
             return Decision(source, Reason.CHANGED)
         return Decision(source, Reason.UNMODIFIED)

@@ -8,10 +8,11 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from django.core.files.base import File
-from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
+from django.core.files.storage import InMemoryStorage, Storage
 
 from collectfasta.checksums import md5
 from collectfasta.shadowing import (
@@ -128,7 +129,7 @@ class RedirectedStage(Stage):
             "delete": self._delete,
             "listdir": self._listdir,
             "size": lambda name: self._get(name).size,
-            "get_modified_time": lambda name: self._get(name).stamp()[1],
+            "get_modified_time": self._modified_time,
             "get_available_name": lambda name, max_length=None: name,
             "manifest_storage": self._manifests,
             "save_manifest": (
@@ -166,6 +167,10 @@ class RedirectedStage(Stage):
         opened: File[Any] = self.storage.__class__._open(self.storage, name, mode)
         return opened
 
+    def _modified_time(self, name: str) -> datetime:
+        source = self._get(name)
+        return source.storage.get_modified_time(source.path)
+
     def _exists(self, name: str) -> bool:
         return _normalize(name) in self._staged
 
@@ -188,7 +193,7 @@ class RedirectedStage(Stage):
             self._scratch.save(name, content)
             self._staged[name] = SourceFile(name, name, self._scratch)
         else:
-            self._staged[name] = SourceFile(source.path, name, source.storage)
+            self._staged[name] = source.hashed_as(name)
         return name
 
 
@@ -223,9 +228,11 @@ class _Contents:
             # What InMemoryStorage opens is one object for all, so two threads can't read the same.
             if isinstance(source.storage, InMemoryStorage):
                 continue
+            # Before it is read for the first time: what is sent must be what was hashed.
+            _ = source.first_stamp
             self._by_size.setdefault(source.size, []).append(source)
-            if isinstance(source.storage, FileSystemStorage):
-                self._by_file[_file_id(os.stat(source.label))] = source
+            if source.local_path is not None:
+                self._by_file[_file_id(os.stat(source.local_path))] = source
 
     def find(self, content: File[Any]) -> SourceFile | None:
         """Return a source file with this content: itself, opened, or one that is equal."""

@@ -11,8 +11,8 @@ from typing import Any
 from collectfasta.checksums import Pair
 from collectfasta.errors import CollectfastaError, describe, redact
 from collectfasta.executor import Executor
+from collectfasta.observed import ObservedSource
 from collectfasta.plan import Decision, Plan
-from collectfasta.remote import RemoteObject, source_md5
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 
@@ -108,18 +108,17 @@ def transfer(
 def _send(strategy: Strategy[Any], decision: Decision) -> Sent:
     source = decision.source
     stamp = source.stamp()
-    checksum = source_md5(source) if strategy.target_id else ""
-    remote = strategy.upload(source)
+    if source.expected not in (None, stamp):
+        raise SourceChangedError("it changed after it was hashed: run the command again")
+    # Where nothing is remembered, nothing needs a checksum.
+    observed = ObservedSource.of(source) if strategy.target_id else None
+    remote = strategy.upload(observed or source)
     if source.stamp() != stamp:
         raise SourceChangedError("it changed while it was being sent: run the command again")
     size = source.size if remote is None or remote.size is None else remote.size
-    return Sent(decision, size or 0, _pair(remote, checksum))
-
-
-def _pair(remote: RemoteObject | None, checksum: str) -> Pair | None:
-    if remote is None or not remote.version or not checksum:
-        return None
-    return Pair(remote.version, checksum, remote.parameters)
+    if observed is None or remote is None or not remote.version:
+        return Sent(decision, size or 0, None)
+    return Sent(decision, size or 0, Pair(remote.version, observed.md5(), remote.parameters))
 
 
 def _attempt(hook: Callable[[SourceFile], None], source: SourceFile) -> Exception | None:

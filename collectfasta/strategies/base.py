@@ -104,7 +104,8 @@ class Strategy(abc.ABC, Generic[S]):
     def place(self, source: SourceFile) -> SourceFile:
         """Return a file where ``copy_args_hook`` wants it."""
         args = source.path, source.prefixed_path, source.storage
-        return SourceFile(*self.copy_args_hook(args))
+        placed = self.copy_args_hook(args)
+        return source if placed == args else SourceFile(*placed)
 
     # What is there, put this there, delete these: in bulk where the storage can.
 
