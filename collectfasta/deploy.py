@@ -119,11 +119,12 @@ class Deploy:
         if self._cache and not self.strategy.dry_run:
             self._cache.save({**Plan(tuple(self._decisions)).pairs, **self.report.pairs})
 
-    def tell(self, name: str) -> str:
+    def tell(self, name: str, *, verbose: bool = False) -> str:
         """Say in a line what it took.
 
         Args:
             name: How the strategy is called.
+            verbose: Say too what made the requests.
         """
         number, size, verb = len(self.report.sent), self.report.size, "sent"
         if self.strategy.dry_run:
@@ -134,6 +135,8 @@ class Deploy:
         amount = filesizeformat(size).replace("\xa0", " ")
         requests = self.strategy.requests_made
         made = "" if requests is None else f", {_count(requests, 'request')}"
+        if verbose and requests and self.strategy.engine_name:
+            made += f" by {self.strategy.engine_name}"
         seconds = time.monotonic() - self._started
         return (
             f"{name}: {_count(number, 'object')} ({amount}) {verb} "

@@ -132,6 +132,11 @@ class Strategy(abc.ABC, Generic[S]):
         """How many requests were made so far, None if they are not counted."""
         return None
 
+    @property
+    def engine_name(self) -> str | None:
+        """What makes the requests, where a strategy has more than one way of making them."""
+        return None
+
     def prepare(self, threads: int) -> None:
         """Make ready for being used by that many threads; called once, in the main thread."""
 

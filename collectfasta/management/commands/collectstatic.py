@@ -250,7 +250,7 @@ class Command(collectstatic.Command):
             yield deploy
         finally:
             deploy.remember()
-        self.facts = deploy.tell(type(self.strategy).__name__)
+        self.facts = deploy.tell(type(self.strategy).__name__, verbose=self.verbosity >= 2)
 
     @contextmanager
     def _withdrawing(self, stage: Stage) -> Iterator[None]:
