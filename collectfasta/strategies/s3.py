@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -12,6 +13,9 @@ from collectfasta.remote import Page
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
+
+_VALUE = re.compile(r"[!-~]+( [!-~]+)*")
+_METADATA_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,32 @@ def is_plain(key: str) -> bool:
     """Tell whether a key is a path: no empty or dotted segments, no control characters."""
     segments = key.split("/")
     return not {"", ".", ".."} & {*segments} and key.isprintable()
+
+
+def checked_value(name: str, value: object) -> str:
+    """Return a parameter's value if it means the same to every engine.
+
+    That is text which needs no encoding, and which signing does not fold: no spaces at its ends or
+    in a row.
+
+    Raises:
+        UnsupportedError: It is none.
+    """
+    if not isinstance(value, str) or not _VALUE.fullmatch(value):
+        raise UnsupportedError(f"the value of {name}")
+    return value
+
+
+def metadata(values: Mapping[str, object]) -> dict[str, str]:
+    """Return the metadata of an object if it means the same to every engine.
+
+    Raises:
+        UnsupportedError: It does not.
+    """
+    for name in values:
+        if not _METADATA_NAME.fullmatch(name):
+            raise UnsupportedError("a name in Metadata")
+    return {name: checked_value("Metadata", value) for name, value in values.items()}
 
 
 def just_before(key: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from threading import Lock
 from typing import IO, Any, TypeVar
 
@@ -15,10 +16,11 @@ T = TypeVar("T")
 
 
 class CombinedEngine:
-    """Make each request by obstore where that sends what the storage would, else by boto3.
+    """Make each request by an engine that is faster than boto3 if one sends what boto3 would.
 
-    A boto3 client costs more time to make than obstore needs to send a few hundred files, so it is
-    made when the first request wants it.
+    That is obstore, and where it can't say something awscrt, if they are installed. A boto3 client
+    costs more time to make than they need to send a few hundred files, so it is made when the
+    first request wants it.
 
     Args:
         storage: The S3Storage whose session, configuration and bucket are used.
@@ -29,22 +31,17 @@ class CombinedEngine:
         self._storage = storage
         self._threads = threads
         self._lock = Lock()
+        # In the order in which they were met; a dict, because several threads may add to it.
         self._reasons: dict[str, None] = {}
-        self._fast = self._make_fast()
-
-    def _make_fast(self) -> S3Engine | None:
+        self._fast: list[S3Engine] = []
+        self._is_given_up = False
         if settings.s3_engine == "boto3":
             self._reasons["COLLECTFASTA_S3_ENGINE"] = None
-            return None
+            return
         try:
-            from collectfasta.strategies.s3_obstore import ObstoreEngine
-
-            return ObstoreEngine(self._storage)
-        except ImportError:
-            self._reasons["obstore is not installed"] = None
+            self._fast = [*_make_fast(storage, threads)]
         except UnsupportedError as error:
             self._reasons[str(error)] = None
-        return None
 
     @cached_property
     def _exact(self) -> S3Engine:
@@ -60,8 +57,8 @@ class CombinedEngine:
 
     @property
     def _engines(self) -> list[S3Engine]:
-        made = self._fast, self.__dict__.get("_exact")
-        return [engine for engine in made if engine is not None]
+        exact = self.__dict__.get("_exact")
+        return [*self._fast, *([exact] if exact else [])]
 
     @property
     def name(self) -> str:
@@ -105,15 +102,36 @@ class CombinedEngine:
         self._do(lambda engine: engine.delete(keys))
 
     def _do(self, request: Callable[[S3Engine], T]) -> T:
-        fast = self._fast
-        if fast is not None:
+        reason = ""
+        for engine in () if self._is_given_up else self._fast:
             try:
-                return request(fast)
+                return request(engine)
             except UnsupportedError as error:
-                self._reasons[str(error)] = None
-                if error.lasting:
-                    self._fast = None
+                # That of the first: it does the most.
+                reason = reason or str(error)
+                self._is_given_up = self._is_given_up or error.lasting
+        if reason:
+            self._reasons[reason] = None
         return request(self.exact)
+
+
+def _make_fast(storage: Any, threads: int) -> Iterator[S3Engine]:
+    """Make the fast engines that can stand in for the storage's boto3 client.
+
+    Raises:
+        UnsupportedError: None can.
+    """
+    if not find_spec("obstore"):
+        raise UnsupportedError("obstore is not installed")
+    from collectfasta.strategies.s3_connection import connection_of
+    from collectfasta.strategies.s3_obstore import ObstoreEngine
+
+    connection = connection_of(storage)
+    yield ObstoreEngine(connection, storage.transfer_config)
+    if find_spec("awscrt"):
+        from collectfasta.strategies.s3_crt import CrtEngine
+
+        yield CrtEngine(connection, threads)
 
 
 def _from_start(body: T) -> T:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +29,7 @@ _WRONG_REGION = {
     "AuthorizationHeaderMalformed",
     "IllegalLocationConstraintException",
     "PermanentRedirect",
+    "TemporaryRedirect",
 }
 _ACTIONS = {
     "CompleteMultipartUpload": "s3:PutObject",
@@ -35,6 +38,30 @@ _ACTIONS = {
     "PutObject": "s3:PutObject",
     "UploadPart": "s3:PutObject",
 }
+_CODE_IN_XML = re.compile(r"<Code>([^<]*)</Code>")
+_MESSAGE_IN_XML = re.compile(r"<Message>([^<]*)</Message>")
+
+
+def client_error(status: int, answer: str, operation: str) -> ClientError:
+    """Return what boto3 would raise for an answer that refuses.
+
+    Args:
+        status: Its HTTP status.
+        answer: Its body, if any; or a text that has it in it.
+        operation: What was asked for, as boto3 calls it.
+    """
+    code, message = _CODE_IN_XML.search(answer), _MESSAGE_IN_XML.search(answer)
+    details = {
+        "Code": html.unescape(code.group(1)) if code else str(status),
+        "Message": html.unescape(message.group(1)) if message else "",
+    }
+    response: Any = {"Error": details, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, operation)
+
+
+def is_in_another_region(error: ClientError) -> bool:
+    """Tell whether a bucket is refused because it is somewhere else, where boto3 follows it."""
+    return error.response["Error"].get("Code") in _WRONG_REGION
 
 
 def explain(storage: Any, target_name: str, error: Exception) -> str | None:

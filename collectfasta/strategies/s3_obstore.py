@@ -6,7 +6,6 @@ boto3 would where a request needs no more than a plain key and the usual headers
 
 from __future__ import annotations
 
-import html
 import io
 import os
 import re
@@ -29,10 +28,19 @@ from obstore.store import S3Store
 
 from collectfasta.remote import ListingDeniedError, Page
 from collectfasta.strategies.counting import Counter
-from collectfasta.strategies.s3 import S3Object, UnsupportedError, is_plain, part_size
-from collectfasta.strategies.s3_connection import S3Connection, connection_of
+from collectfasta.strategies.s3 import (
+    S3Object,
+    UnsupportedError,
+    checked_value,
+    is_plain,
+    metadata,
+    part_size,
+)
+from collectfasta.strategies.s3_connection import S3Connection
+from collectfasta.strategies.s3_errors import client_error, is_in_another_region
 
 if TYPE_CHECKING:
+    from boto3.s3.transfer import TransferConfig
     from botocore.credentials import Credentials
 
 _PAGE = 1000
@@ -59,37 +67,29 @@ _ATTRIBUTES = {
     "ContentType": "Content-Type",
     "StorageClass": "Storage-Class",
 }
-_METADATA_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
-# What needs no encoding, and what signing does not fold: no spaces at the ends or in a row.
-_VALUE = re.compile(r"[!-~]+( [!-~]+)*")
-
 _STATUS = re.compile(r"status code: (\d{3})")
-_CODE = re.compile(r"<Code>([^<]*)</Code>")
-_MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 _NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
 _KIND = re.compile(r"kind: (Connect|Timeout)")
-_IN_ANOTHER_REGION = re.compile(
-    r"Received redirect without LOCATION|<Code>(AuthorizationHeaderMalformed|PermanentRedirect"
-    r"|TemporaryRedirect|IllegalLocationConstraintException)</Code>"
-)
+_IN_ANOTHER_REGION = "Received redirect without LOCATION"
 
 
 class ObstoreEngine:
     """Make the requests by obstore, from as many threads as there are.
 
     Args:
-        storage: The S3Storage whose credentials, configuration and bucket are used.
+        connection: How the bucket is reached.
+        config: How large files are sent.
 
     Raises:
-        UnsupportedError: The storage's client is configured in a way that obstore can't be.
+        UnsupportedError: obstore can't be set up here.
     """
 
     name = "obstore"
 
-    def __init__(self, storage: Any) -> None:
-        self._connection = connection_of(storage)
-        self._config = storage.transfer_config
-        self._store = _make_store(self._connection)
+    def __init__(self, connection: S3Connection, config: TransferConfig) -> None:
+        self._connection = connection
+        self._config = config
+        self._store = _make_store(connection)
         self._count = Counter()
         self._large_bodies = threading.BoundedSemaphore(_LARGE_BODIES)
         self._large_uploads = threading.Lock()
@@ -213,11 +213,11 @@ class ObstoreEngine:
     def _as_boto3(self, text: str, operation: str) -> Exception:
         if self._aborted.is_set():
             return InterruptedError("interrupted")
-        if _IN_ANOTHER_REGION.search(text):
-            return UnsupportedError("the bucket is in another region", lasting=True)
         if "Got invalid list response" in text:
             return UnsupportedError("the server's listings", lasting=True)
         refusal = _as_refusal(text, operation)
+        if _IN_ANOTHER_REGION in text or (refusal and is_in_another_region(refusal)):
+            return UnsupportedError("the bucket is in another region", lasting=True)
         if refusal is None:
             return self._as_failure(text)
         if operation == "ListObjectsV2" and _code(refusal) in ("AccessDenied", "403"):
@@ -236,25 +236,13 @@ class ObstoreEngine:
 
 def _as_refusal(text: str, operation: str) -> ClientError | None:
     """Return what boto3 would raise for an answer that refuses; None for no answer."""
-    status = _STATUS.search(text)
-    not_deleted = _NOT_DELETED.match(text.partition("\n")[0].partition(": ")[2])
+    not_deleted = _NOT_DELETED.search(text)
     if not_deleted:
-        number, (message, code) = 200, not_deleted.groups()
-    elif status:
-        number = int(status.group(1))
-        code, message = _first(_CODE, text) or status.group(1), _first(_MESSAGE, text)
-    else:
-        return None
-    response: Any = {
-        "Error": {"Code": code, "Message": html.unescape(message)},
-        "ResponseMetadata": {"HTTPStatusCode": number},
-    }
-    return ClientError(response, operation)
-
-
-def _first(pattern: re.Pattern[str], text: str) -> str:
-    found = pattern.search(text)
-    return found.group(1) if found else ""
+        message, code = not_deleted.groups()
+        answer = f"<Code>{code}</Code><Message>{message}</Message>"
+        return client_error(200, answer, operation)
+    status = _STATUS.search(text)
+    return client_error(int(status.group(1)), text, operation) if status else None
 
 
 def _code(refusal: ClientError) -> str:
@@ -392,21 +380,13 @@ def _attributes(parameters: Mapping[str, Any]) -> dict[str, str]:
         if name == "Metadata" and isinstance(value, Mapping):
             attributes.update(_metadata(value))
         elif name in _ATTRIBUTES:
-            attributes[_ATTRIBUTES[name]] = _checked(name, value)
+            attributes[_ATTRIBUTES[name]] = checked_value(name, value)
         else:
             raise UnsupportedError(name)
     return attributes
 
 
-def _metadata(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    reserved = {each.lower() for each in _ATTRIBUTES.values()}
-    for name, value in values.items():
-        if not _METADATA_NAME.fullmatch(name) or name.lower() in reserved:
-            raise UnsupportedError("a name in Metadata")
-        yield name, _checked("Metadata", value)
-
-
-def _checked(name: str, value: object) -> str:
-    if not isinstance(value, str) or not _VALUE.fullmatch(value):
-        raise UnsupportedError(f"the value of {name}")
-    return value
+def _metadata(values: Mapping[str, object]) -> dict[str, str]:
+    if {*map(str.lower, values)} & {*map(str.lower, _ATTRIBUTES.values())}:
+        raise UnsupportedError("a name in Metadata")
+    return metadata(values)
