@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 
 CHUNK_SIZE = 1024 * 1024
 
-# A pair takes some 150 bytes. Entries of this size stay far below the 1 MB that memcached takes.
-_SHARD_SIZE = 200_000
+# A pair takes some 150 bytes. Entries of this size stay far below the 1 MB that memcached takes; a
+# cache that takes more has an attribute entry_size.
+_ENTRY_SIZE = 200_000
 _MOST_SHARDS = 1024
 _FORMAT = 1
 
@@ -153,11 +154,12 @@ class ChecksumCache:
         """Remember exactly these pairs; what the cache has already is not written again."""
         if self._failed:
             return
-        entries = {self._shard_key(n): text for n, text in enumerate(_encode(pairs))}
-        changed = {key: text for key, text in entries.items() if self._stored.get(key) != text}
-        gone = self._stored.keys() - entries.keys()
         try:
             cache = caches[settings.cache]
+            texts = _encode(pairs, getattr(cache, "entry_size", _ENTRY_SIZE))
+            entries = {self._shard_key(n): text for n, text in enumerate(texts)}
+            changed = {key: text for key, text in entries.items() if self._stored.get(key) != text}
+            gone = self._stored.keys() - entries.keys()
             if changed and cache.set_many(changed, timeout=None):
                 self._warn("written", "refused by the server")
             if gone:
@@ -217,13 +219,13 @@ def _decode_pair(values: object) -> Pair:
     return Pair(*values)
 
 
-def _encode(pairs: Mapping[str, Pair]) -> list[str]:
+def _encode(pairs: Mapping[str, Pair], entry_size: int) -> list[str]:
     """Spread the pairs over as many entries as their size needs, each pair to a fixed one."""
     size = sum(
         len(json.dumps(name)) + len(p.version) + len(p.checksum) + 40 for name, p in pairs.items()
     )
     # A power of two lets most sites keep their number of entries from deploy to deploy.
-    count = 1 << (size // _SHARD_SIZE).bit_length()
+    count = 1 << (size // entry_size).bit_length()
     shards: list[dict[str, list[str]]] = [{} for _ in range(count)]
     for name, pair in sorted(pairs.items()):
         # A file system may have names that are not Unicode.
