@@ -20,6 +20,8 @@ from django.core.files.storage import storages
 
 from collectfasta.entries import FOLDER, EntryObjects, private_copy
 
+LOCATION_HINT = "Set it to the alias of a storage in STORAGES that nothing serves to the public."
+
 
 class StorageCache(BaseCache):
     """Keep a few entries, each an object in a storage of ``STORAGES``.
@@ -46,7 +48,7 @@ class StorageCache(BaseCache):
         super().__init__(params)
         mistake = find_mistake(location)
         if mistake:
-            raise ImproperlyConfigured(mistake)
+            raise ImproperlyConfigured(f"{mistake} {LOCATION_HINT}")
         self._alias = location
 
     @cached_property
@@ -133,17 +135,14 @@ class StorageCache(BaseCache):
 
 def find_mistake(location: object) -> str | None:
     """Say what is wrong with the LOCATION of a StorageCache, None if nothing is."""
-    aliases = sorted(storages.backends.keys() - {STATICFILES_STORAGE_ALIAS})
-    hint = f"Set the LOCATION of the cache in CACHES to one of: {', '.join(aliases)}."
     if not location:
-        return f"A StorageCache has no LOCATION. {hint}"
+        return "The StorageCache in CACHES has no LOCATION."
     if location == STATICFILES_STORAGE_ALIAS:
+        return f"The StorageCache in CACHES has the static files' {location!r} as its LOCATION."
+    if location not in storages.backends:
         return (
-            f"A StorageCache has {location!r} as its LOCATION, where everybody can read it. Add "
-            "another storage to STORAGES, in a private bucket or under a private prefix."
+            f"The StorageCache in CACHES has the LOCATION {location!r}, which is not in STORAGES."
         )
-    if location not in aliases:
-        return f"A StorageCache has {location!r} as its LOCATION, which is not in STORAGES. {hint}"
     return None
 
 

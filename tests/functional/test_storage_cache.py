@@ -400,6 +400,27 @@ def test_an_entry_is_readable_json_where_the_storage_compresses_json(
     assert cloud.counts().keys() <= {"GET", "LIST"}
 
 
+def test_an_entry_is_readable_where_the_options_say_that_files_are_compressed(
+    gcs: GoogleCloud, s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
+) -> None:
+    # Else the SDK, or the server, would decompress it.
+    settings = remembering(s3, gcs, object_parameters={"content_encoding": "gzip"})
+    collectstatic(s3, settings=settings)
+    gcs.clear_requests()
+    collectstatic(s3, settings=settings)
+    assert gcs.counts() == {"GET": 1}
+
+
+def test_an_entry_is_read_with_the_key_that_it_is_encrypted_with(
+    s3: S3Cloud, other: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
+) -> None:
+    parameters = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": bytes(range(32))}
+    collectstatic(s3, settings=remembering(s3, other, object_parameters=parameters))
+    wanted = "x-amz-server-side-encryption-customer-key"
+    for request in other.requests:
+        assert wanted in {name.lower() for name in request.headers}
+
+
 def test_a_class_that_reads_and_writes_by_itself_is_obeyed(
     opaque: S3Cloud, other: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
 ) -> None:

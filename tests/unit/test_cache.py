@@ -343,9 +343,9 @@ def test_nothing_is_made_before_the_first_use() -> None:
 @pytest.mark.parametrize(
     ("location", "message"),
     [
-        ("", "no LOCATION.*one of: ci, default"),
-        ("other", "'other'.*not in STORAGES.*one of: ci, default"),
-        ("staticfiles", "'staticfiles'.*everybody can read"),
+        ("", r"no LOCATION\. Set it to the alias"),
+        ("other", r"'other', which is not in STORAGES\. Set it to the alias"),
+        ("staticfiles", "'staticfiles' as its LOCATION.*that nothing serves to the public"),
     ],
 )
 def test_a_location_that_is_none_is_refused(location: str, message: str) -> None:
