@@ -26,6 +26,7 @@ from collectfasta.entries import is_entry
 STATIC = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 MEMORY = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
 BACKEND = "collectfasta.cache.StorageCache"
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 class PlainStorage(Storage):
@@ -129,23 +130,28 @@ class TestValues:
 
     @given(
         st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+            st.none() | st.booleans() | st.integers() | FLOATS | st.text(),
             lambda each: st.lists(each) | st.dictionaries(st.text(), each),
         )
     )
     def test_all_that_json_holds_comes_back_as_it_was(self, value: object) -> None:
         with in_storage(MEMORY):
-            try:
-                caches["default"].set("key", value)
-            except TypeError:
-                # Infinity is no JSON.
-                assert "inf" in repr(value)
-            else:
-                assert caches["default"].get("key") == value
+            caches["default"].set("key", value)
+            assert caches["default"].get("key") == value
 
     @pytest.mark.parametrize(
         "value",
-        [b"bytes", (1, 2), {1: "a"}, {"a": (1,)}, {1}, date(2026, 1, 1), object(), float("nan")],
+        [
+            b"bytes",
+            (1, 2),
+            {1: "a"},
+            {"a": (1,)},
+            {1},
+            date(2026, 1, 1),
+            object(),
+            float("nan"),
+            float("inf"),
+        ],
         ids=repr,
     )
     def test_a_value_that_json_would_lose_or_change_is_refused(
