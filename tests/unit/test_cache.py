@@ -161,6 +161,13 @@ class TestValues:
             cache.set("key", value)
         assert "key" not in cache
 
+    def test_a_value_that_is_too_deep_is_refused(self, cache: BaseCache) -> None:
+        value: list[Any] = []
+        for _ in range(100_000):
+            value = [value]
+        with pytest.raises(TypeError, match="A StorageCache keeps what JSON can hold"):
+            cache.set("key", value)
+
     def test_a_number_is_counted_up_and_down(self, cache: BaseCache) -> None:
         cache.set("key", 1)
         assert cache.incr("key", 5) == 6
