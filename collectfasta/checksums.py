@@ -19,6 +19,7 @@ from django.core.cache import BaseCache, caches
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
+from collectfasta.errors import CollectfastaError
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class ChecksumCache:
             count = self._read(cache, [self._shard_key(0)], pairs)
             self._read(cache, [self._shard_key(n) for n in range(1, count)], pairs)
         except Exception as error:  # noqa: BLE001 - backends raise whatever their client raises
-            self._warn("read", type(error).__name__)
+            self._warn("read", _cause(error))
         return pairs
 
     def save(self, pairs: Mapping[str, Pair]) -> None:
@@ -165,7 +166,7 @@ class ChecksumCache:
             if gone:
                 cache.delete_many(gone)
         except Exception as error:  # noqa: BLE001 - backends raise whatever their client raises
-            self._warn("written", type(error).__name__)
+            self._warn("written", _cause(error))
 
     def _shard_key(self, number: int) -> str:
         return f"{self._key}.{number}"
@@ -189,6 +190,11 @@ class ChecksumCache:
             action,
             cause,
         )
+
+
+def _cause(error: Exception) -> str:
+    # What a client says may hold the password that it was configured with.
+    return str(error) if isinstance(error, CollectfastaError) else type(error).__name__
 
 
 @dataclass(frozen=True)

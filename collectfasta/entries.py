@@ -13,6 +13,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage, Storage
 
 from collectfasta.commit import SaveStrategy
+from collectfasta.deploy import in_words
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy, load_strategy
@@ -36,6 +37,8 @@ def is_entry(name: str) -> bool:
 class EntryObjects:
     """The objects in a storage that hold the entries.
 
+    What the storage's SDK raises for a failed request becomes a TransferError that says what to do.
+
     Args:
         storage: The storage.
 
@@ -57,12 +60,13 @@ class EntryObjects:
     def read(self, name: str) -> bytes | None:
         """Return an object's content, None if there is none."""
         missing: tuple[type[Exception], ...] = self.strategy.delete_not_found_exception
-        try:
-            return self._reader(self, name)
-        except FileNotFoundError:
-            return None
-        except missing:
-            return None
+        with in_words(self.strategy, full=False):
+            try:
+                return self._reader(self, name)
+            except FileNotFoundError:
+                return None
+            except missing:
+                return None
 
     @cached_property
     def _reader(self) -> Reader:
@@ -75,20 +79,22 @@ class EntryObjects:
         """Store an object, over what is there."""
         local = InMemoryStorage()
         local.save(name, ContentFile(body))
-        with self.prepared.exact_names():
+        with in_words(self.strategy, full=False), self.prepared.exact_names():
             self.prepared.upload(SourceFile(name, name, local))
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects; missing ones are no error."""
         if names := list(names):
-            self.prepared.delete_files(names)
+            with in_words(self.strategy, full=False):
+                self.prepared.delete_files(names)
 
     def names(self) -> list[str]:
         """Return the names of all entries."""
-        try:
-            _, files = self._storage.listdir(FOLDER)
-        except FileNotFoundError:
-            return []
+        with in_words(self.strategy, full=False):
+            try:
+                _, files = self._storage.listdir(FOLDER)
+            except FileNotFoundError:
+                return []
         # AzureStorage lists whole paths.
         names = (f"{FOLDER}/{posixpath.basename(each)}" for each in files)
         return [name for name in names if is_entry(name)]

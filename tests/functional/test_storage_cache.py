@@ -474,4 +474,29 @@ class TestFailures:
 
         (warning,) = [each for each in caplog.records if each.levelno >= logging.WARNING]
         assert "Deploying without it is slower" in warning.getMessage()
+        where = f"{s3.name}-missing" if isinstance(cloud, RecordedCloud) else str(tmp_path)
+        assert where in warning.getMessage()
+        assert "3 static files copied" in run.stdout
+
+    @pytest.mark.parametrize(("method", "action"), [("GET", "GetObject"), ("PUT", "PutObject")])
+    def test_a_refusal_is_one_warning_that_names_the_permission(
+        self,
+        s3: S3Cloud,
+        other: S3Cloud,
+        tree: StaticTree,
+        collectstatic: CollectStatic,
+        caplog: pytest.LogCaptureFixture,
+        method: str,
+        action: str,
+    ) -> None:
+        other.recorder.fail(
+            lambda request: request.method == method,
+            403,
+            b"<Error><Code>AccessDenied</Code></Error>",
+        )
+
+        run = collectstatic(s3, settings=remembering(s3, other))
+
+        (warning,) = [each for each in caplog.records if each.levelno >= logging.WARNING]
+        assert f"s3:{action} on arn:aws:s3:::{other.name}/ci/*" in warning.getMessage()
         assert "3 static files copied" in run.stdout
