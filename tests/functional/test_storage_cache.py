@@ -303,6 +303,23 @@ def test_a_deploy_that_clears_keeps_the_entries(
     assert len(entries(s3)) == 1
 
 
+def test_entries_under_the_static_files_are_no_leftovers(
+    cloud: Cloud, tree: StaticTree, collectstatic: CollectStatic
+) -> None:
+    is_recorded = isinstance(cloud, RecordedCloud)
+    options = {"location": "static"} if is_recorded else {}
+    inside: dict[str, Any] = {"location": "static/ci"} if is_recorded else {}
+    settings = remembering(cloud, cloud, options, **inside)
+    collectstatic(cloud, settings=settings)
+    cloud.put("static/old.css" if is_recorded else "old.css", b"old")
+    caches["default"].set("key", "value", timeout=None)
+
+    collectstatic(cloud, settings=settings, clear=True)
+
+    assert not [key for key in cloud.keys() if key.endswith("old.css")]
+    assert caches["default"].get("key") == "value"
+
+
 def test_a_dry_run_writes_no_entry(
     s3: S3Cloud, other: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
 ) -> None:
