@@ -110,18 +110,8 @@ def _read_any(objects: EntryObjects, name: str) -> bytes:
 
 
 def _read_s3(objects: EntryObjects, name: str) -> bytes:
-    """Read by one request; ``storage.open().read()`` makes two HEADs before it."""
-    from s3transfer.constants import ALLOWED_DOWNLOAD_ARGS
-
-    storage, key = objects.strategy.target_storage, objects.strategy.object_key(name)
-    parameters = storage.get_object_parameters(key)
-    allowed = {each: parameters[each] for each in ALLOWED_DOWNLOAD_ARGS if each in parameters}
-    client = storage.connection.meta.client
-    try:
-        answer = client.get_object(Bucket=storage.bucket_name, Key=key, **allowed)
-    except client.exceptions.NoSuchKey:
-        raise FileNotFoundError(key) from None
-    body: bytes = answer["Body"].read()
+    strategy: Any = objects.prepared
+    body: bytes = strategy.read(name)
     return body
 
 
