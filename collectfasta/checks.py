@@ -19,6 +19,7 @@ from django.core.files.storage import Storage
 from django.utils.module_loading import import_string
 
 from collectfasta import settings
+from collectfasta.cache import LOCATION_HINT, StorageCache, find_mistake
 from collectfasta.strategies.base import Strategy, load_strategy
 from collectfasta.strategies.hashing import HashingTwoPassStrategy, find_storage_class
 from collectfasta.strategies.selection import fits, strategy_for
@@ -84,6 +85,24 @@ def check_cache(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
             id="collectfasta.E003",
         )
     ]
+
+
+def check_cache_location(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+    """E008: a StorageCache that checksums are remembered in has a storage to itself."""
+    configured = django_settings.CACHES.get(_valid(lambda: settings.cache), {})
+    if not is_asked(app_configs) or not _is_storage_cache(configured.get("BACKEND")):
+        return []
+    mistake = find_mistake(configured.get("LOCATION"))
+    return [Error(mistake, hint=LOCATION_HINT, id="collectfasta.E008")] if mistake else []
+
+
+def _is_storage_cache(backend: Any) -> bool:
+    try:
+        found = import_string(backend)
+    except (ImportError, AttributeError):
+        # Django says so when the cache is used.
+        return False
+    return isinstance(found, type) and issubclass(found, StorageCache)
 
 
 def check_strategy(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
@@ -183,6 +202,7 @@ ALL_CHECKS: Iterable[Check] = (
     check_order,
     check_settings,
     check_cache,
+    check_cache_location,
     check_strategy,
     check_staging_storage,
 )

@@ -19,13 +19,15 @@ from django.core.cache import BaseCache, caches
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
+from collectfasta.errors import CollectfastaError
 
 logger = logging.getLogger(__name__)
 
 CHUNK_SIZE = 1024 * 1024
 
-# A pair takes some 150 bytes. Entries of this size stay far below the 1 MB that memcached takes.
-_SHARD_SIZE = 200_000
+# A pair takes some 150 bytes. Entries of this size stay far below the 1 MB that memcached takes; a
+# cache that takes more has an attribute entry_size.
+_ENTRY_SIZE = 200_000
 _MOST_SHARDS = 1024
 _FORMAT = 1
 
@@ -146,24 +148,25 @@ class ChecksumCache:
             count = self._read(cache, [self._shard_key(0)], pairs)
             self._read(cache, [self._shard_key(n) for n in range(1, count)], pairs)
         except Exception as error:  # noqa: BLE001 - backends raise whatever their client raises
-            self._warn("read", type(error).__name__)
+            self._warn("read", _cause(error))
         return pairs
 
     def save(self, pairs: Mapping[str, Pair]) -> None:
         """Remember exactly these pairs; what the cache has already is not written again."""
         if self._failed:
             return
-        entries = {self._shard_key(n): text for n, text in enumerate(_encode(pairs))}
-        changed = {key: text for key, text in entries.items() if self._stored.get(key) != text}
-        gone = self._stored.keys() - entries.keys()
         try:
             cache = caches[settings.cache]
+            texts = _encode(pairs, getattr(cache, "entry_size", _ENTRY_SIZE))
+            entries = {self._shard_key(n): text for n, text in enumerate(texts)}
+            changed = {key: text for key, text in entries.items() if self._stored.get(key) != text}
+            gone = self._stored.keys() - entries.keys()
             if changed and cache.set_many(changed, timeout=None):
                 self._warn("written", "refused by the server")
             if gone:
                 cache.delete_many(gone)
         except Exception as error:  # noqa: BLE001 - backends raise whatever their client raises
-            self._warn("written", type(error).__name__)
+            self._warn("written", _cause(error))
 
     def _shard_key(self, number: int) -> str:
         return f"{self._key}.{number}"
@@ -187,6 +190,11 @@ class ChecksumCache:
             action,
             cause,
         )
+
+
+def _cause(error: Exception) -> str:
+    # What a client says may hold the password that it was configured with.
+    return str(error) if isinstance(error, CollectfastaError) else type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -217,13 +225,13 @@ def _decode_pair(values: object) -> Pair:
     return Pair(*values)
 
 
-def _encode(pairs: Mapping[str, Pair]) -> list[str]:
+def _encode(pairs: Mapping[str, Pair], entry_size: int) -> list[str]:
     """Spread the pairs over as many entries as their size needs, each pair to a fixed one."""
     size = sum(
         len(json.dumps(name)) + len(p.version) + len(p.checksum) + 40 for name, p in pairs.items()
     )
     # A power of two lets most sites keep their number of entries from deploy to deploy.
-    count = 1 << (size // _SHARD_SIZE).bit_length()
+    count = 1 << (size // entry_size).bit_length()
     shards: list[dict[str, list[str]]] = [{} for _ in range(count)]
     for name, pair in sorted(pairs.items()):
         # A file system may have names that are not Unicode.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from collectfasta.checksums import Pair
+from collectfasta.entries import is_entry
 from collectfasta.strategies.base import Strategy
 
 
@@ -49,8 +50,9 @@ def find_leftovers(
 ) -> list[str]:
     """Return the names of objects that are this project's and not among those to keep.
 
-    All under the storage's location is this project's. Without a location, only what the last
-    deploy remembers to have put there, and nobody has written since, is.
+    All under the storage's location is this project's, but not the entries of a StorageCache.
+    Without a location, only what the last deploy remembers to have put there, and nobody has
+    written since, is.
 
     Args:
         strategy: Knows the remote.
@@ -66,7 +68,7 @@ def find_leftovers(
             "project: --clear deletes only what the last deploy is remembered to have sent there."
         )
         stored = _remembered(strategy, pairs)
-    return [name for name in stored if strategy.object_key(name) not in keys]
+    return [name for name in stored if not is_entry(name) and strategy.object_key(name) not in keys]
 
 
 def _remembered(strategy: Strategy[Any], pairs: Mapping[str, Pair]) -> list[str]:

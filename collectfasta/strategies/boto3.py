@@ -107,10 +107,21 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         return self._describe(name, entry) if entry else None
 
     def _head(self, name: str) -> S3Object | None:
+        return self._engine.head(*self._to_read(name))
+
+    def read(self, name: str) -> bytes:
+        """Return an object's content by one request; ``storage.open().read()`` makes three.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+        """
+        return self._engine.get(*self._to_read(name))
+
+    def _to_read(self, name: str) -> tuple[str, dict[str, Any]]:
+        """Return the key of a name, and the parameters that its object is read with."""
         key = self.object_key(name)
         allowed = self.target_storage.get_object_parameters(key)
-        parameters = {k: v for k, v in allowed.items() if k in ALLOWED_DOWNLOAD_ARGS}
-        return self._engine.head(key, parameters)
+        return key, {k: v for k, v in allowed.items() if k in ALLOWED_DOWNLOAD_ARGS}
 
     def _describe(self, name: str, entry: S3Object) -> RemoteObject:
         if not entry.is_certain:

@@ -71,6 +71,13 @@ class S3Engine(Protocol):
     def head(self, key: str, parameters: Mapping[str, Any]) -> S3Object | None:
         """Return what S3 says of an object, None if there is none."""
 
+    def get(self, key: str, parameters: Mapping[str, Any]) -> bytes:
+        """Return an object's content.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+        """
+
     def put(
         self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:

@@ -99,6 +99,14 @@ class Boto3Engine:
             raise
         return S3Object(answer["ETag"].strip('"'), answer["ContentLength"])
 
+    def get(self, key: str, parameters: Mapping[str, Any]) -> bytes:
+        """Return an object's content."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, **parameters)
+        except self._client.exceptions.NoSuchKey:
+            raise FileNotFoundError(key) from None
+        return answer["Body"].read()
+
     def put(
         self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:

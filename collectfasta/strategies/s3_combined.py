@@ -80,6 +80,10 @@ class CombinedEngine:
         """Return what S3 says of an object, None if there is none."""
         return self._do(lambda engine: engine.head(key, parameters))
 
+    def get(self, key: str, parameters: Mapping[str, Any]) -> bytes:
+        """Return an object's content."""
+        return self._do(lambda engine: engine.get(key, parameters))
+
     def put(
         self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:

@@ -137,6 +137,19 @@ class ObstoreEngine:
                 return None
             raise
 
+    def get(self, key: str, parameters: Mapping[str, Any]) -> bytes:
+        """Return an object's content."""
+        if parameters:
+            raise UnsupportedError(f"GET with {', '.join(parameters)}")
+        self._check_key(key)
+        try:
+            with self._requesting("GetObject"):
+                return bytes(obstore.get(self._store, key).bytes())
+        except ClientError as error:
+            if _code(error) == "NoSuchKey":
+                raise FileNotFoundError(key) from None
+            raise
+
     def put(
         self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:

@@ -24,6 +24,8 @@ LOCAL_MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
 S3_MANIFEST = "storages.backends.s3.S3ManifestStaticStorage"
 TOO_LATE = ["django.contrib.staticfiles", "collectfasta"]
 
+STORAGE_CACHE = "collectfasta.cache.StorageCache"
+
 # One that each check finds.
 WRONG_SETTINGS: dict[str, dict[str, Any]] = {
     "collectfasta.E001": {"INSTALLED_APPS": TOO_LATE},
@@ -33,6 +35,7 @@ WRONG_SETTINGS: dict[str, dict[str, Any]] = {
     "collectfasta.E005": {"COLLECTFASTA_STRATEGY": S3_STRATEGY},
     "collectfasta.E006": {"COLLECTFASTA_STRATEGY": TWO_PASSES},
     "collectfasta.E007": {"COLLECTFASTA_STAGING_STORAGE": "missing.Storage"},
+    "collectfasta.E008": {"CACHES": {"default": {"BACKEND": STORAGE_CACHE}}},
 }
 
 
@@ -41,6 +44,9 @@ class Unmakeable(FileSystemStorage):
 
     def __init__(self) -> None:
         raise AssertionError("A check made the storage.")
+
+
+UNMAKEABLE = f"{__name__}.Unmakeable"
 
 
 class AnyStorageStrategy(Strategy[Storage]):
@@ -197,3 +203,31 @@ def test_a_staging_storage_that_is_none_is_named(staging_storage: str) -> None:
 
 def test_a_storage_that_does_not_import_is_left_to_django() -> None:
     assert found(COLLECTFASTA_STRATEGY=S3_STRATEGY, backend="missing.Storage") == []
+
+
+class TestCacheLocation:
+    @staticmethod
+    def found(**cache: Any) -> list[CheckMessage]:
+        backends = {"staticfiles": {"BACKEND": FILESYSTEM}, "ci": {"BACKEND": UNMAKEABLE}}
+        with override_settings(STORAGES=backends, CACHES={"default": cache}):
+            return [
+                each
+                for each in checks.run_checks(tags=[checks.Tags.staticfiles])
+                if each.id == "collectfasta.E008"
+            ]
+
+    def test_a_storage_to_itself_is_fine(self) -> None:
+        assert self.found(BACKEND=STORAGE_CACHE, LOCATION="ci") == []
+
+    @pytest.mark.parametrize("location", ["", "missing", "staticfiles"])
+    def test_any_other_location_is_refused(self, location: str) -> None:
+        (message,) = self.found(BACKEND=STORAGE_CACHE, LOCATION=location)
+        assert repr(location) in message.msg or "no LOCATION" in message.msg
+        assert message.hint
+
+    @pytest.mark.parametrize(
+        "backend",
+        ["django.core.cache.backends.locmem.LocMemCache", "missing.Cache", "django.conf.settings"],
+    )
+    def test_a_cache_of_another_class_is_not_its_concern(self, backend: str) -> None:
+        assert self.found(BACKEND=backend, LOCATION="staticfiles") == []

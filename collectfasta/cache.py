@@ -1,0 +1,175 @@
+"""A Django cache that keeps its entries as objects in a storage, for runners that keep nothing.
+
+A CI runner starts with an empty disk and no Redis, but it reaches a bucket. Entries are JSON, never
+pickles: whoever may write to the bucket could otherwise run code wherever they are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from django.conf import STATICFILES_STORAGE_ALIAS
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
+
+from collectfasta.entries import FOLDER, EntryObjects, private_copy
+
+LOCATION_HINT = "Set it to the alias of a storage in STORAGES that nothing serves to the public."
+
+
+class StorageCache(BaseCache):
+    """Keep a few entries, each an object in a storage of ``STORAGES``.
+
+    Made for what Collectfasta remembers: an entry is read by one request and replaced as a whole,
+    where two processes write at once by the last one. What expires stays in the storage until it is
+    replaced or deleted.
+
+    Args:
+        location: The alias of the storage, any but that of the static files.
+        params: The cache's other settings, as of any Django cache.
+
+    Attributes:
+        entry_size: About how many bytes Collectfasta is to put into one entry: all that there is
+            to remember of some 30,000 objects, so that it is read by one request.
+
+    Raises:
+        ImproperlyConfigured: The location is none.
+    """
+
+    entry_size = 5_000_000
+
+    def __init__(self, location: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        mistake = find_mistake(location)
+        if mistake:
+            raise ImproperlyConfigured(f"{mistake} {LOCATION_HINT}")
+        self._alias = location
+
+    @cached_property
+    def _objects(self) -> EntryObjects:
+        return EntryObjects(private_copy(storages[self._alias]))
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        """Return a value, the default where there is none, or no readable one."""
+        name, key = self._name(key, version)
+        body = self._objects.read(name)
+        value = self._missing_key if body is None else _decode(body, key, self._missing_key)
+        return default if value is self._missing_key else value
+
+    def set(
+        self,
+        key: Any,
+        value: Any,
+        timeout: float | object | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> None:
+        """Keep a value.
+
+        Raises:
+            TypeError: JSON can't hold it.
+        """
+        name, key = self._name(key, version)
+        expires = self.get_backend_timeout(timeout)  # type: ignore[arg-type]
+        body = _encode(key, value, expires)
+        if expires is not None and expires <= time.time():
+            self._objects.delete([name])
+        else:
+            self._objects.write(name, body)
+
+    def add(
+        self,
+        key: Any,
+        value: Any,
+        timeout: float | object | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        """Keep a value where there is none, and tell whether it was kept.
+
+        Not atomic: storages can't do that.
+        """
+        if self.has_key(key, version):
+            return False
+        self.set(key, value, timeout, version)
+        return True
+
+    def touch(
+        self,
+        key: Any,
+        timeout: float | object | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        """Keep a value for another time, and tell whether there is one."""
+        value = self.get(key, self._missing_key, version)
+        if value is self._missing_key:
+            return False
+        self.set(key, value, timeout, version)
+        return True
+
+    def delete(self, key: Any, version: int | None = None) -> bool:
+        """Delete an entry, and tell whether there was one."""
+        name, _ = self._name(key, version)
+        found = self._objects.read(name) is not None
+        self._objects.delete([name])
+        return found
+
+    def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
+        """Delete entries, as many at a time as the storage takes."""
+        self._objects.delete([self._name(key, version)[0] for key in keys])
+
+    def clear(self) -> None:
+        """Delete all entries in the storage, those of other prefixes and versions too."""
+        self._objects.delete(self._objects.names())
+
+    def _name(self, key: Any, version: int | None) -> tuple[str, str]:
+        """Return the name of an entry's object, which no key leads out of, and the whole key."""
+        key = self.make_and_validate_key(key, version)
+        digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+        return f"{FOLDER}/{digest}.json", key
+
+
+def find_mistake(location: object) -> str | None:
+    """Say what is wrong with the LOCATION of a StorageCache, None if nothing is."""
+    if not location:
+        return "The StorageCache in CACHES has no LOCATION."
+    if location == STATICFILES_STORAGE_ALIAS:
+        return f"The StorageCache in CACHES has the static files' {location!r} as its LOCATION."
+    if location not in storages.backends:
+        return (
+            f"The StorageCache in CACHES has the LOCATION {location!r}, which is not in STORAGES."
+        )
+    return None
+
+
+def _encode(key: str, value: object, expires: float | None) -> bytes:
+    entry = {"key": key, "expires": expires, "value": value}
+    try:
+        text = json.dumps(entry, allow_nan=False)
+        # JSON makes lists of tuples and texts of all keys.
+        is_same = json.loads(text)["value"] == value
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"A StorageCache keeps what JSON can hold: {error}.") from error
+    if not is_same:
+        raise TypeError(
+            f"A StorageCache keeps what JSON can hold, and JSON would change this "
+            f"{type(value).__name__}: use lists for tuples, and texts as keys of dictionaries."
+        )
+    return text.encode()
+
+
+def _decode(body: bytes, key: str, missing: object) -> object:
+    """Return an entry's value; ``missing`` if it is another's, has expired or can't be read."""
+    try:
+        entry = json.loads(body)
+        expires = entry["expires"]
+        if entry["key"] == key and (expires is None or time.time() < expires):
+            value: object = entry["value"]
+            return value
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    return missing
