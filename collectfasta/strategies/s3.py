@@ -46,8 +46,8 @@ class UnsupportedError(Exception):
         self.lasting = lasting
 
 
-class S3Engine(Protocol):
-    """What makes the requests to one bucket; safe to be used by several threads.
+class S3Sender(Protocol):
+    """What sends small files to one bucket; safe to be used by several threads.
 
     Each method raises what boto3 would: ``ClientError`` for a refusal, ``BotoCoreError`` for a
     request that can't be made.
@@ -60,6 +60,15 @@ class S3Engine(Protocol):
     @property
     def requests(self) -> int:
         """How many requests were made so far."""
+
+    def put(
+        self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
+    ) -> str:
+        """Store ``size`` bytes in one request and return the ETag."""
+
+
+class S3Engine(S3Sender, Protocol):
+    """What makes all requests to one bucket."""
 
     def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
         """List up to 1,000 objects under a prefix, after a key.
@@ -77,11 +86,6 @@ class S3Engine(Protocol):
         Raises:
             FileNotFoundError: There is no such object.
         """
-
-    def put(
-        self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
-    ) -> str:
-        """Store ``size`` bytes in one request and return the ETag."""
 
     def put_parts(
         self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]

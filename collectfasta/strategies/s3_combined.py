@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from threading import Lock
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from collectfasta import settings
 from collectfasta.remote import Page
-from collectfasta.strategies.s3 import S3Engine, S3Object, UnsupportedError
+from collectfasta.strategies.s3 import S3Engine, S3Object, S3Sender, UnsupportedError
 
 T = TypeVar("T")
 
@@ -33,15 +33,33 @@ class CombinedEngine:
         self._lock = Lock()
         # In the order in which they were met; a dict, because several threads may add to it.
         self._reasons: dict[str, None] = {}
-        self._fast: list[S3Engine] = []
+        self._fast: S3Engine | None = None
+        self._sender: S3Sender | None = None
         self._is_given_up = False
-        if settings.s3_engine == "boto3":
-            self._reasons["COLLECTFASTA_S3_ENGINE"] = None
-            return
         try:
-            self._fast = [*_make_fast(storage, threads)]
+            self._make_fast()
         except UnsupportedError as error:
             self._reasons[str(error)] = None
+
+    def _make_fast(self) -> None:
+        """Make the fast engines that can stand in for the storage's boto3 client.
+
+        Raises:
+            UnsupportedError: None can.
+        """
+        if settings.s3_engine == "boto3":
+            raise UnsupportedError("COLLECTFASTA_S3_ENGINE")
+        if not find_spec("obstore"):
+            raise UnsupportedError("obstore is not installed")
+        from collectfasta.strategies.s3_connection import connection_of
+        from collectfasta.strategies.s3_obstore import ObstoreEngine
+
+        connection = connection_of(self._storage)
+        self._fast = ObstoreEngine(connection, self._storage.transfer_config)
+        if find_spec("awscrt"):
+            from collectfasta.strategies.s3_crt import CrtSender
+
+            self._sender = CrtSender(connection, self._threads)
 
     @cached_property
     def _exact(self) -> S3Engine:
@@ -56,21 +74,21 @@ class CombinedEngine:
             return self._exact
 
     @property
-    def _engines(self) -> list[S3Engine]:
-        exact = self.__dict__.get("_exact")
-        return [*self._fast, *([exact] if exact else [])]
+    def _made(self) -> list[Any]:
+        made = self._fast, self._sender, self.__dict__.get("_exact")
+        return [engine for engine in made if engine is not None]
 
     @property
     def name(self) -> str:
         """The engines that were used, and why not the fast one alone."""
-        names = [engine.name for engine in self._engines if engine.requests]
+        names = [engine.name for engine in self._made if engine.requests]
         reasons = f" ({'; '.join(self._reasons)})" if "boto3" in names else ""
         return " and ".join(names) + reasons
 
     @property
     def requests(self) -> int:
         """How many requests were made so far."""
-        return sum(engine.requests for engine in self._engines)
+        return sum(engine.requests for engine in self._made)
 
     def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
         """List up to 1,000 objects under a prefix, after a key."""
@@ -88,7 +106,9 @@ class CombinedEngine:
         self, key: str, body: bytes | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:
         """Store ``size`` bytes in one request and return the ETag."""
-        return self._do(lambda engine: engine.put(key, _from_start(body), size, parameters))
+        return self._do(
+            lambda engine: engine.put(key, _from_start(body), size, parameters), is_put=True
+        )
 
     def put_parts(
         self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
@@ -98,44 +118,34 @@ class CombinedEngine:
 
     def abort(self) -> None:
         """Abort the uploads in parts that are under way; their callers get an error."""
-        for engine in self._engines:
-            engine.abort()
+        for engine in self._made:
+            if engine is not self._sender:
+                engine.abort()
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects by 1,000 a request; missing ones are no error."""
         self._do(lambda engine: engine.delete(keys))
 
-    def _do(self, request: Callable[[S3Engine], T]) -> T:
+    def _do(self, request: Callable[[S3Engine], T], *, is_put: bool = False) -> T:
         reason = ""
-        for engine in () if self._is_given_up else self._fast:
+        for engine in self._fast_ones(is_put=is_put):
             try:
                 return request(engine)
             except UnsupportedError as error:
                 # That of the first: it does the most.
                 reason = reason or str(error)
-                self._is_given_up = self._is_given_up or error.lasting
+                if error.lasting:
+                    self._is_given_up = True
         if reason:
             self._reasons[reason] = None
         return request(self.exact)
 
-
-def _make_fast(storage: Any, threads: int) -> Iterator[S3Engine]:
-    """Make the fast engines that can stand in for the storage's boto3 client.
-
-    Raises:
-        UnsupportedError: None can.
-    """
-    if not find_spec("obstore"):
-        raise UnsupportedError("obstore is not installed")
-    from collectfasta.strategies.s3_connection import connection_of
-    from collectfasta.strategies.s3_obstore import ObstoreEngine
-
-    connection = connection_of(storage)
-    yield ObstoreEngine(connection, storage.transfer_config)
-    if find_spec("awscrt"):
-        from collectfasta.strategies.s3_crt import CrtEngine
-
-        yield CrtEngine(connection, threads)
+    def _fast_ones(self, *, is_put: bool) -> Iterator[S3Engine]:
+        if self._fast and not self._is_given_up:
+            yield self._fast
+        if self._sender and is_put and not self._is_given_up:
+            # Asked for no more than it can.
+            yield cast("S3Engine", self._sender)
 
 
 def _from_start(body: T) -> T:

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from email.utils import format_datetime
 from functools import cached_property
 from threading import Lock
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 from awscrt import auth, http, s3
@@ -21,9 +21,8 @@ from awscrt import io as crt_io
 from awscrt.exceptions import AwsCrtError
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from collectfasta.remote import Page
 from collectfasta.strategies.counting import Counter
-from collectfasta.strategies.s3 import S3Object, UnsupportedError, checked_value, is_plain, metadata
+from collectfasta.strategies.s3 import UnsupportedError, checked_value, is_plain, metadata
 from collectfasta.strategies.s3_connection import S3Connection
 from collectfasta.strategies.s3_errors import client_error, is_in_another_region
 
@@ -46,7 +45,7 @@ _HEADERS = {
 }
 
 
-class CrtEngine:
+class CrtSender:
     """Send small files by awscrt, from as many threads as there are.
 
     Args:
@@ -151,31 +150,6 @@ class CrtEngine:
     def _credentials(self) -> auth.AwsCredentials:
         frozen = self._connection.credentials.get_frozen_credentials()
         return auth.AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token)
-
-    def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
-        """Raise UnsupportedError."""
-        return _refuse()
-
-    def head(self, key: str, parameters: Mapping[str, Any]) -> S3Object | None:
-        """Raise UnsupportedError."""
-        return _refuse()
-
-    def put_parts(
-        self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
-    ) -> str:
-        """Raise UnsupportedError."""
-        return _refuse()
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """Raise UnsupportedError."""
-        _refuse()
-
-    def abort(self) -> None:
-        """Do nothing: small files end by themselves."""
-
-
-def _refuse() -> NoReturn:
-    raise UnsupportedError("all but small files")
 
 
 def _tls(connection: S3Connection) -> crt_io.TlsConnectionOptions:
