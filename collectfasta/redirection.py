@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django.core.files.base import File
-from django.core.files.storage import InMemoryStorage, Storage
+from django.core.files.storage import InMemoryStorage
 
 from collectfasta.checksums import md5
 from collectfasta.shadowing import is_overridden, shadowing
@@ -28,7 +28,7 @@ class RedirectedStage(Stage):
     Args:
         storage: The storage to deploy to, a ``ManifestFilesMixin``.
         sources: The files that were found.
-        scratch: An empty local storage.
+        scratch: An empty local storage, one of Django's.
         attributes: What else the storage's object has meanwhile.
     """
 
@@ -36,7 +36,7 @@ class RedirectedStage(Stage):
         self,
         storage: Any,
         sources: Sequence[SourceFile],
-        scratch: Storage,
+        scratch: Any,
         attributes: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         super().__init__(storage, sources)
@@ -44,6 +44,7 @@ class RedirectedStage(Stage):
         self._scratch = scratch
         self._staged = {each.name: each for each in sources}
         self._contents = _Contents(sources)
+        self._hashes: dict[SourceFile, str] = {}
         self._manifests = _UnpublishedStorage(self._open_published)
         self._before = storage.hashed_files, storage.manifest_hash
         # One of its own may write elsewhere, so it is called when all files are stored.
@@ -71,6 +72,7 @@ class RedirectedStage(Stage):
 
     def _methods(self) -> dict[str, object]:
         return {
+            **self._shortcuts(),
             **self._attributes,
             "_open": self._open,
             "open": self._open,
@@ -86,6 +88,34 @@ class RedirectedStage(Stage):
                 lambda: None if self._saves_manifest_itself else save_sorted_manifest(self.storage)
             ),
         }
+
+    def _shortcuts(self) -> dict[str, object]:
+        """Return what does the same as Django's own methods in less time."""
+        ways = {"file_hash": self._file_hash, "_post_process": self._post_process}
+        cls = self.storage.__class__
+        return {k: v for k, v in ways.items() if not is_overridden(cls, k, outside=("django.",))}
+
+    def _file_hash(self, name: str, content: File[Any] | None = None) -> str | None:
+        """Hash a source file once: Django does so anew for each reference to it."""
+        source = content and self._contents.find_opened(content)
+        hashed: str | None = self._hashes.get(source) if source else None
+        if hashed is None:
+            hashed = self.storage.__class__.file_hash(self.storage, name, content)
+        if source and hashed is not None:
+            self._hashes[source] = hashed
+        return hashed
+
+    def _post_process(
+        self, paths: Any, adjustable_paths: list[str], hashed_files: Any
+    ) -> Iterator[tuple[Any, ...]]:
+        """Spare Django two searches through all adjustable paths for each file."""
+        process = self.storage.__class__._post_process
+        adjustable, known = [*adjustable_paths], frozenset(adjustable_paths)
+        for processed in process(self.storage, paths, known, hashed_files):
+            # Until it is taken up again, Django looks for nothing but this name in its list.
+            adjustable_paths[:] = known & {processed[0]}
+            yield processed
+        adjustable_paths[:] = adjustable
 
     def publish(self) -> list[SourceFile]:
         """Let a class that overrides ``save_manifest()`` do so now, and return what it saves."""
@@ -140,7 +170,7 @@ class RedirectedStage(Stage):
         self._delete(name)
         source = self._contents.find(content)
         if source is None:
-            self._scratch.save(name, content)
+            self._scratch._save(name, content)
             self._staged[name] = SourceFile(name, name, self._scratch)
         else:
             self._staged[name] = source.hashed_as(name)
@@ -186,12 +216,15 @@ class _Contents:
 
     def find(self, content: File[Any]) -> SourceFile | None:
         """Return a source file with this content: itself, opened, or one that is equal."""
+        return self.find_opened(content) or self._find_equal(content)
+
+    def find_opened(self, content: File[Any]) -> SourceFile | None:
+        """Return the source file that was opened to get this content."""
         # Others, as a GzipFile, may have the descriptor of a file with other content.
         opened = getattr(getattr(content, "file", None), "raw", None)
-        found = None
-        if isinstance(opened, io.FileIO):
-            found = self._by_file.get(_file_id(os.fstat(opened.fileno())))
-        return found or self._find_equal(content)
+        if not isinstance(opened, io.FileIO):
+            return None
+        return self._by_file.get(_file_id(os.fstat(opened.fileno())))
 
     def _find_equal(self, content: File[Any]) -> SourceFile | None:
         size = getattr(content, "size", None)
