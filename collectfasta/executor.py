@@ -34,8 +34,8 @@ class Executor:
 
     Args:
         threads: How many items are worked on at a time; 0 works in the calling thread.
-        batch: How many items a thread takes at a time: more where each takes a thread less time
-            than its turn.
+        batch: How many items a thread takes at a time, more than one where taking it costs as much
+            as working on it.
         abort: Called when the caller gives up early, on an interrupt for instance: ends what is
             under way, which is then waited for.
     """

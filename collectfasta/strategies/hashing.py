@@ -7,7 +7,7 @@ requests is done on a stage in memory or in a temporary directory, and its outco
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -17,8 +17,9 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storag
 from django.utils.module_loading import import_string
 
 from collectfasta import settings
+from collectfasta.redirection import RedirectedStage
 from collectfasta.source import SourceFile
-from collectfasta.staging import LocalStage, RedirectedStage, Stage
+from collectfasta.staging import LocalStage, Stage
 from collectfasta.strategies.base import HashStrategy, Strategy
 
 
@@ -65,15 +66,23 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
         with tempfile.TemporaryDirectory(prefix="collectfasta-") as directory:
             yield self._make_stage(sources, directory)
 
+    def staged_attributes(self) -> Mapping[str, object]:
+        """Return what else the storage's object has while it post-processes on the stage.
+
+        What makes its ``url()`` cheap, for instance: of a URL only the last segment is used there.
+        """
+        return {}
+
     def _make_stage(self, sources: Sequence[SourceFile], directory: str) -> Stage:
         storage, cls = self.remote_storage, self.first_manifest_storage
         options: dict[str, Any] = {}
         if settings.staging_storage:
             cls, options = find_storage_class(settings.staging_storage)
         if cls is InMemoryManifestFilesStorage:
-            return RedirectedStage(storage, sources, InMemoryStorage())
+            return RedirectedStage(storage, sources, InMemoryStorage(), self.staged_attributes())
         if cls is FileSystemManifestFilesStorage:
-            return RedirectedStage(storage, sources, FileSystemStorage(location=directory))
+            scratch = FileSystemStorage(location=directory)
+            return RedirectedStage(storage, sources, scratch, self.staged_attributes())
         if issubclass(cls, (FileSystemStorage, InMemoryStorage)):
             options["location"] = directory
         return LocalStage(storage, sources, cls(**options), is_fresh=True)

@@ -14,8 +14,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from django.test import override_settings
 
+from collectfasta.redirection import RedirectedStage
 from collectfasta.source import SourceFile
-from collectfasta.staging import LocalStage, RedirectedStage, Stage
+from collectfasta.staging import LocalStage, Stage
 from collectfasta.strategies.base import HashStrategy, Strategy
 from collectfasta.strategies.filesystem import FileSystemStrategy
 from collectfasta.strategies.hashing import (

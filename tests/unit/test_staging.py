@@ -14,8 +14,9 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
+from collectfasta.redirection import RedirectedStage
 from collectfasta.source import SourceFile
-from collectfasta.staging import LocalStage, RedirectedStage, Stage, walk, without_originals
+from collectfasta.staging import LocalStage, Stage, walk, without_originals
 from collectfasta.strategies.hashing import (
     FileSystemManifestFilesStorage,
     InMemoryManifestFilesStorage,
