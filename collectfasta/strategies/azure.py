@@ -25,6 +25,7 @@ from collectfasta.checksums import Checksum, read_chunks
 from collectfasta.remote import ListingDeniedError, RemoteObject
 from collectfasta.shadowing import is_overridden, saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies.azure_gcloud_session import shorten_way
 from collectfasta.strategies.counting import Counter, mount_pool
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -258,6 +259,7 @@ def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> Conta
     """Make one client from the storage's settings, with a connection for each thread."""
     session = requests.Session()
     mount_pool(session, threads, counter)
+    shorten_way(session)
     transport = RequestsTransport(session=session, session_owner=False)
     if is_overridden(storage.__class__, "_get_service_client", outside=("storages.",)):
         service = storage._get_service_client()
