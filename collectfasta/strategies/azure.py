@@ -45,6 +45,9 @@ _CREDENTIALS_REFUSED = {
     "NoAuthenticationInformation",
 }
 
+# https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/storage/azure-storage-blob#other-client--per-operation-configuration
+_TIMEOUTS = {"connection_timeout": 20, "read_timeout": 60}
+
 # A location of "" may share its container with much else: then only the folders in use are
 # listed, unless they are so many that one listing of all is likely less.
 _MOST_PREFIXES = 50
@@ -260,7 +263,9 @@ def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> Conta
     session = requests.Session()
     mount_pool(session, threads, counter)
     shorten_way(session)
-    transport = RequestsTransport(session=session, session_owner=False)
+    # The SDK gives them to a transport of its own making only.
+    options = {**_TIMEOUTS, **(storage.client_options if storage.connection_string is None else {})}
+    transport = RequestsTransport(session=session, session_owner=False, **options)
     if is_overridden(storage.__class__, "_get_service_client", outside=("storages.",)):
         service = storage._get_service_client()
     elif storage.connection_string is not None:
