@@ -26,6 +26,7 @@ from collectfasta.remote import ListingDeniedError, RemoteObject
 from collectfasta.shadowing import is_overridden, saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.azure_gcloud_session import shorten_way
+from collectfasta.strategies.azure_listing import BlobListing
 from collectfasta.strategies.counting import Counter, mount_pool
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -47,10 +48,6 @@ _CREDENTIALS_REFUSED = {
 
 # https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/storage/azure-storage-blob#other-client--per-operation-configuration
 _TIMEOUTS = {"connection_timeout": 20, "read_timeout": 60}
-
-# A location of "" may share its container with much else: then only the folders in use are
-# listed, unless they are so many that one listing of all is likely less.
-_MOST_PREFIXES = 50
 
 
 class AzureBlobStrategy(CloudStrategy[AzureStorage]):
@@ -100,31 +97,23 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     def prepare(self, threads: int) -> None:
         """Make the one client that all threads use, with a connection for each."""
+        self._threads = threads
         self._container = _make_client(self.target_storage, threads, self._count)
 
     # What is there
 
     def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
-        """Return the named blobs that the container has, listed by the folders they are in."""
+        """Return the named blobs that the container has, by as few requests as there can be."""
         by_key = {self.object_key(name): name for name in names}
+        listing = BlobListing(self._container, self.target_storage.timeout, self._threads)
         try:
-            for prefix in self._prefixes(by_key):
-                for blob in self._container.list_blobs(
-                    name_starts_with=prefix, timeout=self.target_storage.timeout
-                ):
-                    if blob.name in by_key:
-                        yield _describe(by_key[blob.name], blob)
+            for blob in listing.find(by_key.keys(), self.prefix):
+                checksum = Checksum("md5", blob.md5) if blob.md5 else None
+                yield RemoteObject(by_key[blob.key], blob.etag, blob.size, checksum)
         except HttpResponseError as error:
             if error.status_code == 403 and _code(error) not in _CREDENTIALS_REFUSED:
                 raise ListingDeniedError(str(error)) from error
             raise
-
-    def _prefixes(self, keys: Iterable[str]) -> list[str]:
-        if self.prefix:
-            return [self.prefix]
-        parts = (key.partition("/") for key in keys)
-        prefixes = {folder + slash for folder, slash, _ in parts}
-        return sorted(prefixes) if len(prefixes) <= _MOST_PREFIXES else [""]
 
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
