@@ -1,9 +1,9 @@
 """List blobs by the SDK's lightest way.
 
-``ContainerClient.list_blobs()`` makes objects of all that the service says of a blob, which was 25
-times the work of reading the four properties that a deploy compares. So this lists by
-``list_blob_names()``, which makes none, and reads them from the answer that the SDK passes to
-``raw_response_hook``.
+``ContainerClient.list_blobs()`` makes objects of all that the service says of a blob. A deploy
+compares four properties: they are read from the answer to ``list_blob_names()``, which makes no
+objects and passes it to a ``raw_response_hook``, in a sixth of the CPU time
+(``python -m benchmarks.clouds``).
 """
 
 from __future__ import annotations
