@@ -25,6 +25,8 @@ from collectfasta.checksums import Checksum, read_chunks
 from collectfasta.remote import ListingDeniedError, RemoteObject
 from collectfasta.shadowing import is_overridden, saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies.azure_gcloud_session import shorten_way
+from collectfasta.strategies.azure_listing import BlobListing
 from collectfasta.strategies.counting import Counter, mount_pool
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -44,9 +46,8 @@ _CREDENTIALS_REFUSED = {
     "NoAuthenticationInformation",
 }
 
-# A location of "" may share its container with much else: then only the folders in use are
-# listed, unless they are so many that one listing of all is likely less.
-_MOST_PREFIXES = 50
+# https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/storage/azure-storage-blob#other-client--per-operation-configuration
+_TIMEOUTS = {"connection_timeout": 20, "read_timeout": 60}
 
 
 class AzureBlobStrategy(CloudStrategy[AzureStorage]):
@@ -96,31 +97,23 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     def prepare(self, threads: int) -> None:
         """Make the one client that all threads use, with a connection for each."""
+        self._threads = threads
         self._container = _make_client(self.target_storage, threads, self._count)
 
     # What is there
 
     def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
-        """Return the named blobs that the container has, listed by the folders they are in."""
+        """Return the named blobs that the container has, by as few requests as there can be."""
         by_key = {self.object_key(name): name for name in names}
+        listing = BlobListing(self._container, self.target_storage.timeout, self._threads)
         try:
-            for prefix in self._prefixes(by_key):
-                for blob in self._container.list_blobs(
-                    name_starts_with=prefix, timeout=self.target_storage.timeout
-                ):
-                    if blob.name in by_key:
-                        yield _describe(by_key[blob.name], blob)
+            for blob in listing.find(by_key.keys(), self.prefix):
+                checksum = Checksum("md5", blob.md5) if blob.md5 else None
+                yield RemoteObject(by_key[blob.key], blob.etag, blob.size, checksum)
         except HttpResponseError as error:
             if error.status_code == 403 and _code(error) not in _CREDENTIALS_REFUSED:
                 raise ListingDeniedError(str(error)) from error
             raise
-
-    def _prefixes(self, keys: Iterable[str]) -> list[str]:
-        if self.prefix:
-            return [self.prefix]
-        parts = (key.partition("/") for key in keys)
-        prefixes = {folder + slash for folder, slash, _ in parts}
-        return sorted(prefixes) if len(prefixes) <= _MOST_PREFIXES else [""]
 
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
@@ -258,7 +251,10 @@ def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> Conta
     """Make one client from the storage's settings, with a connection for each thread."""
     session = requests.Session()
     mount_pool(session, threads, counter)
-    transport = RequestsTransport(session=session, session_owner=False)
+    shorten_way(session)
+    # The SDK gives them to a transport of its own making only.
+    options = {**_TIMEOUTS, **(storage.client_options if storage.connection_string is None else {})}
+    transport = RequestsTransport(session=session, session_owner=False, **options)
     if is_overridden(storage.__class__, "_get_service_client", outside=("storages.",)):
         service = storage._get_service_client()
     elif storage.connection_string is not None:

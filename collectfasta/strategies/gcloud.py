@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from google.api_core.exceptions import BadRequest, Forbidden, NotFound, Unauthorized
 from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob
 from google.cloud.storage.retry import DEFAULT_RETRY
@@ -20,6 +21,7 @@ from storages.backends.gcloud import GoogleCloudStorage
 from collectfasta.checksums import Checksum
 from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
 from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies.azure_gcloud_session import shorten_way
 from collectfasta.strategies.counting import Counter, mount_pool
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -76,6 +78,8 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         # It would ask for the bucket's metadata, in a thread of its own, to decorate traces.
         client._bucket_metadata_cache = None
         mount_pool(client._http, threads, self._count)
+        if type(client._http) is AuthorizedSession:
+            shorten_way(client._http)
 
     # What is there
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import logging
 import socket
+import time
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -142,6 +144,27 @@ def test_client_options_are_passed_on(
 
     assert {"deployer" in each.headers["user-agent"] for each in azure.requests} == {True}
     assert len(azure.requests) == 6
+
+
+@pytest.mark.parametrize(
+    ("client_options", "is_answered"),
+    [({"retry_total": 0}, True), ({"retry_total": 0, "read_timeout": 0.2}, False)],
+)
+def test_timeouts_of_the_client_options_are_kept(
+    azure: AzureCloud,
+    collectstatic: CollectStatic,
+    account: dict[str, str],
+    by_host: dict[str, Any],
+    client_options: dict[str, Any],
+    is_answered: bool,
+) -> None:
+    azure.recorder.before(of_kind(azure, "LIST"), lambda _: time.sleep(1))
+    options = {**by_host, "account_key": account["AccountKey"], "client_options": client_options}
+
+    with nullcontext() if is_answered else pytest.raises(CommandError, match="timed out"):
+        collectstatic(azure, options=options)
+
+    assert azure.counts().get("PUT", 0) == (5 if is_answered else 0)
 
 
 @THREADS

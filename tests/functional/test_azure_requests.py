@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -78,37 +79,149 @@ def test_only_what_is_under_the_location_is_listed(
     assert deploy(collectstatic, azure, options={"location": location}) == {"LIST": 1}
 
 
-def test_without_a_location_only_the_folders_in_use_are_listed(
-    azure: AzureCloud, collectstatic: CollectStatic, static_tree: StaticTree
-) -> None:
-    azure.put("media/a.png", b"theirs")
-    for name in ("admin/a.css", "admin/css/b.css", "site/c.css", "favicon.ico"):
-        static_tree.write(name, b"1")
-        azure.put(name, b"1")
+class TestWithoutALocation:
+    """The container may hold much that is not the deploy's."""
 
-    collectstatic(azure)
+    @pytest.mark.parametrize(
+        ("there", "copied"), [((), 4), (("admin/a.css", "favicon.ico", "media/a.png"), 2)]
+    )
+    def test_what_one_answer_holds_takes_one_listing(
+        self,
+        azure: AzureCloud,
+        collectstatic: CollectStatic,
+        static_tree: StaticTree,
+        there: tuple[str, ...],
+        copied: int,
+    ) -> None:
+        for name in there:
+            azure.put(name, b"1")
+        for name in ("admin/a.css", "admin/css/b.css", "favicon.ico", "site/c.css"):
+            static_tree.write(name, b"1")
 
-    assert listed_prefixes(azure) == ["admin/", "favicon.ico", "site/"]
-    assert azure.counts() == {"LIST": 3}
+        run = collectstatic(azure, dry_run=True)
+
+        assert azure.counts() == {"LIST": 1}
+        assert f"{copied} static files copied" in run.stdout
+
+    @pytest.fixture
+    def full(self, azure: AzureCloud, monkeypatch: pytest.MonkeyPatch) -> AzureCloud:
+        """A container whose first page, of four blobs, ends with the first of two in "css"."""
+        monkeypatch.setattr("collectfasta.strategies.azure_listing._PAGE", 4)
+        names = ("a.css", "archive/1", "archive/2", "css/1.css", "css/2.css", "favicon.ico")
+        for name in (*names, *(f"media/{number}" for number in range(9)), "site/a.css"):
+            azure.put(name, b"1")
+        return azure
+
+    @pytest.mark.parametrize("threads", [0, 8])
+    def test_beyond_one_answer_only_the_folders_with_the_rest_are_listed(
+        self, full: AzureCloud, collectstatic: CollectStatic, static_tree: StaticTree, threads: int
+    ) -> None:
+        for name in ("a.css", "css/1.css", "css/2.css", "favicon.ico", "new/a.css", "site/a.css"):
+            static_tree.write(name, b"1")
+
+        run = collectstatic(full, threads=threads, dry_run=True)
+
+        assert "1 static file copied" in run.stdout
+        assert "5 unmodified" in run.stdout
+        first, *others = listed_prefixes(full)
+        assert first == ""
+        assert sorted(others) == ["css/", "favicon.ico", "new/", "site/"]
+
+    def test_beyond_one_answer_nothing_is_listed_where_it_has_all(
+        self, full: AzureCloud, collectstatic: CollectStatic, static_tree: StaticTree
+    ) -> None:
+        for name in ("a.css", "css/1.css"):
+            static_tree.write(name, b"1")
+
+        run = collectstatic(full)
+
+        assert "2 unmodified" in run.stdout
+        assert full.counts() == {"LIST": 1}
+
+    @pytest.mark.parametrize(("folders", "prefixes"), [(50, 51), (51, 1)])
+    def test_more_than_50_folders_are_listed_at_once(
+        self,
+        full: AzureCloud,
+        collectstatic: CollectStatic,
+        static_tree: StaticTree,
+        folders: int,
+        prefixes: int,
+    ) -> None:
+        for number in range(folders - 1):
+            static_tree.write(f"new-{number}/a.css", b"1")
+        static_tree.write("site/a.css", b"1")
+
+        run = collectstatic(full, dry_run=True)
+
+        assert "1 unmodified" in run.stdout
+        assert len(set(listed_prefixes(full))) == prefixes
+
+    @pytest.mark.parametrize("threads", [0, 8])
+    def test_a_folder_that_may_not_be_listed_has_each_blob_asked_for(
+        self, full: AzureCloud, collectstatic: CollectStatic, static_tree: StaticTree, threads: int
+    ) -> None:
+        for name in ("a.css", "css/2.css", "site/a.css"):
+            static_tree.write(name, b"1")
+        full.recorder.fail(
+            lambda request: "prefix=site" in request.query,
+            403,
+            headers={"x-ms-error-code": "AuthorizationPermissionMismatch"},
+        )
+
+        run = collectstatic(full, threads=threads, dry_run=True)
+
+        assert "3 unmodified" in run.stdout
+        assert full.counts()["HEAD"] == 3
 
 
-@pytest.mark.parametrize(("folders", "listings"), [(50, 50), (51, 1)])
-def test_more_than_50_folders_are_listed_at_once(
+@pytest.mark.parametrize("location", ["", "css"])
+def test_all_pages_of_a_folder_are_read(
     azure: AzureCloud,
     collectstatic: CollectStatic,
     static_tree: StaticTree,
-    folders: int,
-    listings: int,
+    location: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for number in range(folders):
-        static_tree.write(f"{number:02}/a.css", b"1")
-    azure.put("00/a.css", b"1")
-    azure.put("media/a.css", b"1")
+    monkeypatch.setattr("collectfasta.strategies.azure_listing._PAGE", 2)
+    azure.put("a/1", b"theirs")
+    azure.put("a/2", b"theirs")
+    for number in range(5):
+        azure.put(f"css/{number}.css", b"1")
+        static_tree.write(f"{number}.css" if location else f"css/{number}.css", b"1")
 
-    collectstatic(azure, dry_run=True)
+    run = collectstatic(azure, options={"location": location})
 
-    assert azure.counts() == {"LIST": listings}
-    assert len(set(listed_prefixes(azure))) == listings
+    assert "5 unmodified" in run.stdout
+    assert azure.counts() == {"LIST": 3 if location else 4}
+
+
+def test_requests_are_those_of_the_sdk(
+    azure: AzureCloud,
+    collectstatic: CollectStatic,
+    static_tree: StaticTree,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def requests() -> list[tuple[str, str, str, list[tuple[str, str]]]]:
+        azure.clear_requests()
+        collectstatic(azure, force=True, options={"cache_control": "no-cache"})
+        return sorted(
+            (each.method, each.path, each.query, _lasting(each.headers)) for each in azure.requests
+        )
+
+    for name in ("a.css", "b c+d%2F~#\u00fc.js", "empty"):
+        static_tree.write(name, name.encode() * (name != "empty"))
+    static_tree.write("large.bin", bytes(5 * MEGABYTE))
+
+    shorter = requests()
+    monkeypatch.setattr("collectfasta.strategies.azure.shorten_way", lambda session: None)
+
+    assert shorter == requests()
+
+
+def _lasting(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the headers that do not change from request to request."""
+    changing = {"authorization", "x-ms-client-request-id", "x-ms-date"}
+    return sorted(each for each in headers.items() if each[0] not in changing)
 
 
 def test_every_request_carries_the_timeout(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs
 
@@ -12,6 +13,7 @@ from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.fake_gcs import FakeGoogle, serve
 from tests.servers.gcs import GoogleServer
+from tests.servers.recorder import Request
 
 
 @pytest.fixture
@@ -71,6 +73,35 @@ def test_the_command_tells_the_number_of_requests(
     assert len(gcs.requests) == 3
     assert "2 objects (2 bytes) sent to gs://" in run.stdout
     assert ", 3 requests," in run.stdout
+
+
+def test_requests_are_those_of_the_sdk(
+    gcs: GoogleCloud,
+    collectstatic: CollectStatic,
+    static_tree: StaticTree,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def requests() -> list[tuple[str, str, list[tuple[str, str]]]]:
+        gcs.clear_requests()
+        collectstatic(gcs, force=True, options={"default_acl": "publicRead"})
+        return sorted((each.method, _lasting(each.query), headers(each)) for each in gcs.requests)
+
+    def headers(request: Request) -> list[tuple[str, str]]:
+        return sorted((name, _lasting(value)) for name, value in request.headers.items())
+
+    for name in ("a.css", "b c+d%2F~#\u00fc.js", "empty"):
+        static_tree.write(name, name.encode() * (name != "empty"))
+    static_tree.write("large.bin", bytes(5 * 1024 * 1024))
+
+    shorter = requests()
+    monkeypatch.setattr("collectfasta.strategies.gcloud.shorten_way", lambda session: None)
+
+    assert shorter == requests()
+
+
+def _lasting(text: str) -> str:
+    """Blot out what names one request: identifiers of calls and uploads, and boundaries."""
+    return re.sub(r"(gccl-invocation-id/|upload_id=|boundary=)[^ &]+", r"\1", text)
 
 
 @pytest.mark.parametrize("location", ["static", "static/", "a/b"])

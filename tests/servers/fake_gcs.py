@@ -27,6 +27,19 @@ from .process import HOST
 
 Resource = dict[str, Any]
 
+# What the service says of each object besides, the same of all here
+# (https://cloud.google.com/storage/docs/json_api/v1/objects#resource).
+_OTHER_FIELDS = {
+    "kind": "storage#object",
+    "metageneration": "1",
+    "contentType": "application/octet-stream",
+    "storageClass": "STANDARD",
+    "etag": "CJjB6Y2QhYwDEAE=",
+    "timeCreated": "2026-11-21T12:00:00.000Z",
+    "updated": "2026-11-21T12:00:00.000Z",
+    "timeStorageClassUpdated": "2026-11-21T12:00:00.000Z",
+}
+
 _BOUNDARY = re.compile(r'boundary="?([^";]+)')
 _ITEM_FIELDS = re.compile(r"items\(([^)]*)\)")
 
@@ -48,10 +61,13 @@ class FakeGoogle:
 
     def put(self, bucket: str, name: str, body: bytes, *, composite: bool = False) -> Resource:
         """Store an object and return its resource. A composite one has no MD5."""
+        generation = str(next(self._generations))
         resource = {
+            **_OTHER_FIELDS,
+            "id": f"{bucket}/{name}/{generation}",
             "name": name,
             "bucket": bucket,
-            "generation": str(next(self._generations)),
+            "generation": generation,
             "size": str(len(body)),
             "crc32c": _base64(google_crc32c.value(body).to_bytes(4, "big")),
         }
