@@ -21,8 +21,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.fast_s3 import BucketState, FastS3Server, serve
+from benchmarks.fast_s3 import serve
 from benchmarks.measured_process import ProcessError, Usage, measure
+from benchmarks.side_path import BucketState, FastS3Server
 from benchmarks.static_tree import write_tree
 from tests.servers.process import HOST, ServerError
 
@@ -137,12 +138,13 @@ class Benchmark:
             command.append("--dry-run")
         environment = {
             **_clean_environment(),
+            "BENCHMARK_APPS": "collectfasta",
             "BENCHMARK_BUCKET": bucket,
             "BENCHMARK_S3_ENDPOINT": server.endpoint,
             "BENCHMARK_THREADS": str(scenario.threads or 0),
             "BENCHMARK_TREE": str(self._root),
         }
-        usage = measure(command, environment)
+        usage = measure([command], environment)
         after = server.look_at(bucket)
         self._check(scenario, after)
         worked = after.server_cpu_seconds - before.server_cpu_seconds
