@@ -6,12 +6,13 @@ import hashlib
 import random
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 # 37 kB on average: 300 files are 11 MB and 3,000 are 111 MB.
 _SIZES = tuple(kibibytes * 1024 for kibibytes in (1, 4, 8, 16, 32, 64, 128))
 # As many as have no divisor in common with the sizes, so that each type comes in each size.
+_IMAGE = ".png"
 _SUFFIXES = ("png", "js", "png", "css", "png", "js", "png", "css", "png", "js")
 _FILES_IN_A_DIRECTORY = 50
 # One reference in each so many bytes of CSS, at least one.
@@ -28,7 +29,7 @@ def write_tree(root: Path, files: int, scale: int = 1) -> dict[str, str]:
     Args:
         root: An existing directory.
         files: How many files.
-        scale: How many times as large as usual each file is.
+        scale: How many times as large as usual each image is.
 
     Returns:
         The MD5 of each file in hexadecimal, by its path relative to the root.
@@ -50,9 +51,14 @@ def change_tree(root: Path, files: int, scale: int = 1) -> dict[str, str]:
     return _write(root, files, range(0, files, _CHANGED_STEP), scale, "changed")
 
 
-def references(css: str) -> list[str]:
-    """Return the paths, relative to the root, of what a file of CSS of the tree refers to."""
-    return _REFERENCE.findall(css)
+def replace_references(css: str, names: Mapping[str, str]) -> str:
+    """Return CSS of the tree that refers to files by other names.
+
+    Args:
+        css: The content of a file of CSS of the tree.
+        names: The new paths by the old ones, relative to the root.
+    """
+    return _REFERENCE.sub(lambda match: f'url("../{names[match[1]]}")', css)
 
 
 def _write(
@@ -61,7 +67,7 @@ def _write(
     checksums = {}
     for number in numbers:
         name = _name(number)
-        size = _SIZES[number % len(_SIZES)] * scale
+        size = _SIZES[number % len(_SIZES)] * (scale if name.endswith(_IMAGE) else 1)
         content = _content(number, files, size, version)
         path = root / name
         path.parent.mkdir(exist_ok=True)
@@ -78,10 +84,10 @@ def _name(number: int) -> str:
 
 def _content(number: int, files: int, size: int, version: str) -> bytes:
     source = random.Random(f"{number} {version}")
-    if _name(number).endswith(".png"):
+    if _name(number).endswith(_IMAGE):
         return source.randbytes(size)
     # Text: manifest storages read it.
-    lines = []
+    lines: list[str] = []
     if _name(number).endswith(".css"):
         for _ in range(max(1, size // _BYTES_A_REFERENCE)):
             # Images have the even numbers.

@@ -1,6 +1,7 @@
 """Settings of the project; the environment says what is deployed where, and with what."""
 
 import os
+from typing import Any
 
 _CLASSES = {
     ("plain", "local"): "django.contrib.staticfiles.storage.StaticFilesStorage",
@@ -15,6 +16,7 @@ INSTALLED_APPS = [*os.environ["BENCHMARK_APPS"].split(), "django.contrib.staticf
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [os.environ["BENCHMARK_TREE"]]
+STORAGES: dict[str, Any]
 
 if "BENCHMARK_STATIC_ROOT" in os.environ:
     STATIC_ROOT = os.environ["BENCHMARK_STATIC_ROOT"]

