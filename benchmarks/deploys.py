@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 
@@ -83,26 +83,23 @@ class Benchmark:
         with serve(latency=0) as server:
             self._warm_up(server)
             for cases in self._options.cases_by_tree():
-                with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-                    self._measure_tree(server, Path(directory), cases)
+                with _states(server, cases[0]) as states:
+                    self._measure_tree(server, states, cases)
         return self._results
 
     def _warm_up(self, server: FastS3Server) -> None:
         """Let each tool deploy a little, so that what it reads and compiles is there."""
         case = Case(files=_WARM_UP_FILES, storage="plain", latency=0, scenario=FIRST)
-        with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-            with closing(States(Path(directory), server, case.files, FIRST.scale)) as states:
-                for tool in self._options.tools:
-                    _tell(f"{tool.name}, warming up ...")
-                    _deploy(server, states, case, tool)
+        with _states(server, case) as states:
+            for tool in self._options.tools:
+                _tell(f"{tool.name}, warming up ...")
+                _deploy(server, states, case, tool)
 
-    def _measure_tree(self, server: FastS3Server, directory: Path, cases: Sequence[Case]) -> None:
-        scale = cases[0].scenario.scale
-        with closing(States(directory, server, cases[0].files, scale)) as states:
-            for case in cases:
-                for run in self._measure(server, states, case):
-                    self._runs.append(run)
-                    self._results.write(self._options.output / f"{self._options.name}.json")
+    def _measure_tree(self, server: FastS3Server, states: States, cases: Sequence[Case]) -> None:
+        for case in cases:
+            for run in self._measure(server, states, case):
+                self._runs.append(run)
+                self._results.write(self._options.output / f"{self._options.name}.json")
 
     def _measure(self, server: FastS3Server, states: States, case: Case) -> Iterator[Run]:
         tools = self._options.tools_for(case)
@@ -121,6 +118,14 @@ class Benchmark:
                     continue
                 taken[tool.name] += run.usage.seconds
                 yield run
+
+
+@contextmanager
+def _states(server: FastS3Server, case: Case) -> Iterator[States]:
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
+        states = States(Path(directory), server, case.files, case.scenario.scale)
+        yield states
+        states.close()
 
 
 def _deploy(server: FastS3Server, states: States, case: Case, tool: Tool) -> Run:

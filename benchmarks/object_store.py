@@ -28,6 +28,7 @@ _PARAMETERS = frozenset(
         "delete",
         "encoding-type",
         "list-type",
+        "marker",
         "max-keys",
         "partNumber",
         "prefix",
@@ -151,7 +152,7 @@ class ObjectStore:
 def _is_refused(request: Request, kind: str) -> bool:
     if not request.key and kind not in ("LIST", "DELETE_BATCH"):
         return True
-    if kind == "LIST" and request.query.get("list-type") != "2":
+    if kind == "LIST" and request.query.get("list-type", "2") != "2":
         return True
     unknown = request.query.keys() - _PARAMETERS
     return bool(unknown) or any(name in request.headers for name in _REFUSED_HEADERS)
@@ -220,13 +221,16 @@ def _list(bucket: Bucket, request: Request) -> Answer:
     }
     if "encoding-type" in query:
         facts["EncodingType"] = query["encoding-type"]
-    if facts["IsTruncated"] == "true":
+    if facts["IsTruncated"] == "true" and "list-type" in query:
         facts["NextContinuationToken"] = urlsafe_b64encode(page[-1].encode()).decode()
     contents = "".join(_content(encode(key), bucket.objects[key]) for key in page)
     return xml_answer("ListBucketResult", elements(facts) + contents)
 
 
 def _start(query: Mapping[str, str]) -> str:
+    if "list-type" not in query:
+        # The listing's first version, where the last key of a page is its marker.
+        return query.get("marker", "")
     token = query.get("continuation-token")
     return urlsafe_b64decode(token).decode() if token else query.get("start-after", "")
 
