@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import matplotlib as mpl  # type: ignore[import-not-found,unused-ignore]
 from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
 
 from benchmarks.results import Results, Run, cpu, memory, wall
-from benchmarks.scenarios import CHANGED, COLD, FIRST, FRESH, WARM, Case, Scenario
+from benchmarks.scenarios import CHANGED, COLD, FIRST, FRESH, WARM, Case
 from benchmarks.tools import OURS
 
 _SCENARIOS = (FIRST, FRESH, COLD, WARM, CHANGED)
@@ -57,41 +57,36 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _deploys(results: Results) -> Any:
-    """Draw wall times with the most files: a panel for each storage, bars for each tool."""
+    """Draw wall times with the most files: a row for each scenario, a column for each storage."""
     cases = [case for case in results.cases() if case.scenario in _SCENARIOS]
     files, latency = max((case.files, case.latency) for case in cases)
+    scenarios = [each for each in _SCENARIOS if any(case.scenario == each for case in cases)]
     storages = list(dict.fromkeys(case.storage for case in cases))
-    figure = Figure(figsize=(9, 1 + 3.6 * len(storages)), layout="constrained")
-    panels = figure.subplots(len(storages), 1, squeeze=False)[:, 0]
-    for panel, storage in zip(panels, storages, strict=True):
-        panel.set_title(f"{storage} storage, {files:,} files, {latency:g} ms per request")
-        chosen = [Case(files, storage, latency, scenario) for scenario in _SCENARIOS]
-        _bars(panel, results, [case for case in chosen if case in cases])
-    panels[0].legend(loc="upper left", bbox_to_anchor=(1, 1), reverse=True)
-    panels[-1].set_xlabel("seconds from start to end, median (logarithmic)")
+    size = 9.5, 0.6 + len(scenarios) * (0.5 + 0.2 * len(results.tools()))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(scenarios), len(storages), squeeze=False, sharey=True)
+    for row, scenario in zip(panels, scenarios, strict=True):
+        for panel, storage in zip(row, storages, strict=True):
+            _bars(panel, results, Case(files, storage, latency, scenario))
+            panel.set_title(f"{scenario.label} ({storage})", loc="left", fontsize="medium")
+    text = f"{files:,} files, {latency:g} ms per request: median of seconds from start to end"
+    figure.supxlabel(text, fontsize="medium")
     return figure
 
 
-def _bars(panel: Any, results: Results, cases: Sequence[Case]) -> None:
-    tools = results.tools()[::-1]
-    height = 0.8 / len(tools)
-    for number, tool in enumerate(tools):
-        medians = [results.median(case, tool, wall) for case in cases]
-        places = [-row + (number - (len(tools) - 1) / 2) * height for row in range(len(cases))]
-        bars = panel.barh(
-            places, [each or 0 for each in medians], height, color=_COLOURS[tool.name]
-        )
-        bars.set_label(tool.label)
-        panel.bar_label(bars, [f"{each:.1f}" if each else "" for each in medians], padding=3)
-    panel.set_yticks([-row for row in range(len(cases))], [_short(case.scenario) for case in cases])
-    panel.set_xscale("log")
-    panel.grid(axis="x")
-    panel.set_axisbelow(True)
-    panel.margins(x=0.1)
-
-
-def _short(scenario: Scenario) -> str:
-    return scenario.label.replace(", ", ",\n")
+def _bars(panel: Any, results: Results, case: Case) -> None:
+    tools = results.tools()
+    medians = [results.median(case, tool, wall) for tool in tools]
+    colours = [_COLOURS[tool.name] for tool in tools]
+    bars = panel.barh(
+        [tool.label for tool in tools], [each or 0 for each in medians], color=colours
+    )
+    panel.bar_label(bars, [f"{each:.1f}" if each else "" for each in medians], padding=3)
+    panel.set_xticks([])
+    panel.spines["bottom"].set_visible(False)
+    panel.tick_params(axis="y", length=0)
+    # Room for the longest bar's label.
+    panel.margins(x=0.12)
 
 
 def _growth(results: Results) -> Any:
