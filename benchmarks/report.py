@@ -78,15 +78,14 @@ def _report(results: Results, chart: str) -> str:
 
 def _headline(results: Results) -> str:
     facts = results.facts
-    tools = [f"{tool.label} ({_versions(facts, tool.name)})" for tool in results.tools()]
+    rows = [["tool", "versions"]]
+    for tool in results.tools():
+        versions = facts["versions"][tool.name].items()
+        rows.append([tool.label, ", ".join(f"{name} {number}" for name, number in versions)])
     return (
-        f"{facts['started'][:10]}, {facts['system']}, {facts['cpus']} CPUs, which the tool shares "
-        f"with the server. {'; '.join(tools)}."
+        f"{facts['started'][:10]}, {facts['system']}, {facts['cpus']} CPUs.\n\n"
+        f"{markdown_table(rows, words={0, 1})}"
     )
-
-
-def _versions(facts: results_module.Facts, tool: str) -> str:
-    return ", ".join(f"{name} {number}" for name, number in facts["versions"][tool].items())
 
 
 def _targets_table(found: Iterable[Target]) -> str:

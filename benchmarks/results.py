@@ -13,8 +13,6 @@ from benchmarks.measured_process import Usage
 from benchmarks.scenarios import SCENARIOS, Case
 from benchmarks.tools import TOOLS, Tool
 
-Facts = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class Run:
@@ -72,7 +70,7 @@ class Results:
         runs: The deploys, in the order in which they ran.
     """
 
-    facts: Facts
+    facts: Mapping[str, Any]
     runs: Sequence[Run]
 
     def of(self, case: Case, tool: Tool) -> list[Run]:

