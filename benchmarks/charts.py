@@ -10,10 +10,10 @@ import matplotlib as mpl  # type: ignore[import-not-found,unused-ignore]
 from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
 
 from benchmarks.results import Results, Run, cpu, memory, wall
-from benchmarks.scenarios import CHANGED, COLD, FIRST, FRESH, WARM, Case
+from benchmarks.scenarios import CHANGED, COLD, FIRST, FRESH, Case
 from benchmarks.tools import OURS
 
-_SCENARIOS = (FIRST, FRESH, COLD, WARM, CHANGED)
+_SCENARIOS = (FIRST, FRESH, COLD, CHANGED)
 _GREY = "#808890"
 # Told apart by most people who see colours otherwise: Okabe and Ito's, without black and yellow.
 _COLOURS = {
@@ -81,7 +81,9 @@ def _bars(panel: Any, results: Results, case: Case) -> None:
     bars = panel.barh(
         [tool.label for tool in tools], [each or 0 for each in medians], color=colours
     )
-    panel.bar_label(bars, [f"{each:.1f}" if each else "" for each in medians], padding=3)
+    panel.bar_label(
+        bars, [f"{each:.1f}" if each else "not measured" for each in medians], padding=3
+    )
     panel.set_xticks([])
     panel.spines["bottom"].set_visible(False)
     panel.tick_params(axis="y", length=0)

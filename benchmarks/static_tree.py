@@ -87,12 +87,18 @@ def _content(number: int, files: int, size: int, version: str) -> bytes:
     if _name(number).endswith(_IMAGE):
         return source.randbytes(size)
     # Text: manifest storages read it.
-    lines: list[str] = []
+    references = ""
     if _name(number).endswith(".css"):
-        for _ in range(max(1, size // _BYTES_A_REFERENCE)):
-            # Images have the even numbers.
-            image = source.randrange((files + 1) // 2) * 2
-            lines.append(f'.c{len(lines)} {{ background: url("../{_name(image)}") }}\n')
-    head = "".join(lines).encode() + b"/* "
-    filler = b64encode(source.randbytes(size))
-    return head + filler[: max(0, size - len(head) - 3)] + b" */"
+        references = "".join(_reference(source, files) for _ in range(0, size, _BYTES_A_REFERENCE))
+        before, after = '.filler { content: "', '" }\n'
+    else:
+        before, after = 'const filler = "', '";\n'
+    filler = b64encode(source.randbytes(size)).decode()
+    room = max(0, size - len(references) - len(before) - len(after))
+    return f"{references}{before}{filler[:room]}{after}".encode("ascii")
+
+
+def _reference(source: random.Random, files: int) -> str:
+    # Images have the even numbers.
+    image = _name(source.randrange((files + 1) // 2) * 2)
+    return f'.image {{ background: url("../{image}") }}\n'
