@@ -25,6 +25,8 @@ from benchmarks.s3_answers import Answer
 from benchmarks.side_path import FastS3Server, Latency, answer_aside, is_aside
 from tests.servers.process import HOST, running
 
+__all__ = ["FastS3Server", "serve"]
+
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _HEAD_END = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
