@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scenarios import COLD, DRY, FIRST, LARGE, SCENARIOS, WARM, Case, Scenario
+from benchmarks.scenarios import COLD, FIRST, LARGE, SCENARIOS, WARM, Case, Scenario
 from benchmarks.tools import OURS, TOOLS, Tool
 
 _EVERYTHING: Mapping[str, Any] = {
@@ -94,7 +94,7 @@ class Options:
     def _is_wanted(self, case: Case, tool: Tool) -> bool:
         if case.scenario == WARM and not tool.has_cache:
             return False
-        if case.scenario == DRY and not tool.can_rehearse:
+        if not case.scenario.sends and not tool.has_parts:
             return False
         if not self.is_slow_wanted and tool.most_files and case.files > tool.most_files:
             return False

@@ -16,7 +16,7 @@ from statistics import median
 from benchmarks import results as results_module
 from benchmarks.charts import draw
 from benchmarks.results import Results, Run, cpu, memory, wall
-from benchmarks.scenarios import DRY, Case
+from benchmarks.scenarios import Case
 from benchmarks.tables import kinds, markdown_table, spread
 from benchmarks.targets import Target, targets
 
@@ -128,7 +128,7 @@ def _title(runs: Sequence[Run]) -> str:
 
 def _summary(runs: Sequence[Run]) -> str:
     """Return wall times, a row for each tool and a column for each scenario."""
-    deploys = _deploys(run for run in runs if run.case.scenario != DRY)
+    deploys = _deploys(run for run in runs if run.case.scenario.sends)
     cases = list(dict.fromkeys(case for case, _ in deploys))
     rows = [["wall s", *(case.scenario.label for case in cases)]]
     for label in dict.fromkeys(label for _, label in deploys):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+COLLECT = ("collectstatic", "--noinput")
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -17,7 +19,7 @@ class Scenario:
         keeps_root: ``STATIC_ROOT`` is as the deploy before left it. Else it is empty.
         is_fresh: All files have just been written, as in a new checkout.
         is_changed: One percent of the files is not what was deployed.
-        is_dry: Nothing is sent.
+        command: What Django is told to do.
         scale: How many times as large as usual each image is.
     """
 
@@ -28,8 +30,13 @@ class Scenario:
     keeps_root: bool = False
     is_fresh: bool = False
     is_changed: bool = False
-    is_dry: bool = False
+    command: tuple[str, ...] = COLLECT
     scale: int = 1
+
+    @property
+    def sends(self) -> bool:
+        """Whether it is a deploy. Else it is a part of one, which sends nothing."""
+        return self.command == COLLECT
 
 
 FIRST = Scenario("first", "first deploy", is_deployed=False)
@@ -40,11 +47,15 @@ CHANGED = Scenario(
     "changed", "1 % changed, warm cache", is_warm=True, keeps_root=True, is_changed=True
 )
 # What sending costs is what a first deploy takes more than this.
-DRY = Scenario("dry-run", "dry run of a first deploy", is_deployed=False, is_dry=True)
+DRY = Scenario(
+    "dry-run", "dry run of a first deploy", is_deployed=False, command=(*COLLECT, "--dry-run")
+)
+# Less than what it takes Django to start is not to be had.
+START = Scenario("start", "manage.py check", is_deployed=False, command=("check",))
 # 300 files are 300 MB: what a deploy's memory depends on.
 LARGE = Scenario("large-images", "first deploy, 2 MB an image", is_deployed=False, scale=53)
 
-SCENARIOS = {each.name: each for each in (FIRST, WARM, COLD, FRESH, CHANGED, DRY, LARGE)}
+SCENARIOS = {each.name: each for each in (FIRST, WARM, COLD, FRESH, CHANGED, DRY, START, LARGE)}
 
 
 @dataclass(frozen=True)

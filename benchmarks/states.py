@@ -74,7 +74,7 @@ class States:
         deployment = self._deployment("now", storage, _BUCKET)
         if scenario.is_changed:
             deployment = replace(deployment, tree=self._changed_tree)
-        deployment = replace(deployment, is_dry=scenario.is_dry)
+        deployment = replace(deployment, command=scenario.command)
         is_warm = scenario.is_warm and tool.has_cache
         _link(deployment.cache, self._known(tool, storage) if is_warm else None)
         keeps_root = scenario.keeps_root and tool.is_local
@@ -92,7 +92,7 @@ class States:
             ContentError: It is not what it should be.
         """
         checksums = self._changed_checksums if scenario.is_changed else self._checksums
-        if deployment.is_dry:
+        if not scenario.sends:
             contents.check_nothing(self._server, deployment.bucket)
         elif deployment.storage == "plain":
             contents.check_plain(self._server, deployment.bucket, checksums)

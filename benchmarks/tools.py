@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.environment import clean_environment
+from benchmarks.scenarios import COLLECT
 
 _HERE = Path(__file__).resolve().parent
 _MANAGE = _HERE / "project" / "manage.py"
@@ -36,7 +37,7 @@ class Deployment:
         bucket: The bucket's name. The files go under ``static/``.
         cache: The directory of Django's cache.
         static_root: The directory of tools that collect to one.
-        is_dry: Nothing is sent.
+        command: What Django is told to do.
     """
 
     tree: Path
@@ -45,7 +46,7 @@ class Deployment:
     bucket: str
     cache: Path
     static_root: Path
-    is_dry: bool = False
+    command: tuple[str, ...] = COLLECT
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Tool:
         sync: Makes the command line that sends ``STATIC_ROOT``; None collects to S3.
         own_version: Makes the command line that tells its version, where the package's is not it.
         has_cache: It uses Django's cache.
-        can_rehearse: Its dry run does everything but send.
+        has_parts: Parts of its deploys are measured, too.
         most_files: The most files that it is measured with, unless it is asked for.
     """
 
@@ -75,7 +76,7 @@ class Tool:
     sync: Callable[[Path, Deployment], list[str]] | None = None
     own_version: Callable[[Path], list[str]] | None = None
     has_cache: bool = False
-    can_rehearse: bool = False
+    has_parts: bool = False
     most_files: int | None = None
 
     @property
@@ -90,9 +91,7 @@ class Tool:
 
     def commands(self, deployment: Deployment) -> list[list[str]]:
         """Return the command lines of a deploy, which run one after the other."""
-        collect = [str(self.home / "bin" / "python"), str(_MANAGE), "collectstatic", "--noinput"]
-        if deployment.is_dry:
-            collect.append("--dry-run")
+        collect = [str(self.home / "bin" / "python"), str(_MANAGE), *deployment.command]
         return [collect, self.sync(self.home, deployment)] if self.sync else [collect]
 
     def environment(self, deployment: Deployment) -> dict[str, str]:
@@ -187,7 +186,7 @@ _TOOLS = (
         ("collectfasta", "Django", "django-storages", "boto3", "obstore"),
         apps="collectfasta",
         has_cache=True,
-        can_rehearse=True,
+        has_parts=True,
     ),
 )
 TOOLS = {each.name: each for each in _TOOLS}
