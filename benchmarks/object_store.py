@@ -6,23 +6,20 @@ It exists to measure clients: it knows the requests that deploys make, refuses a
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import formatdate
 from typing import NamedTuple
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape
 
-_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_XML = {"Content-Type": "application/xml"}
+from benchmarks.buckets import Bucket, StoredObject, Upload, md5
+from benchmarks.s3_answers import Answer, elements, error_answer, xml_answer
+
 _PAGE = 1000
 
 _PARAMETERS = frozenset(
@@ -31,6 +28,7 @@ _PARAMETERS = frozenset(
         "delete",
         "encoding-type",
         "list-type",
+        "marker",
         "max-keys",
         "partNumber",
         "prefix",
@@ -75,70 +73,12 @@ class Request(NamedTuple):
         return self.method
 
 
-class Answer(NamedTuple):
-    """A status, a body and headers; of the body of an answer to HEAD only the length is sent."""
-
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = {}
-
-
-class StoredObject(NamedTuple):
-    """An object and the headers that it was written with."""
-
-    body: bytes
-    etag: str
-    headers: Mapping[str, str]
-    modified: float
-
-    @property
-    def md5(self) -> str:
-        """The MD5 of its bytes, which the ETag of a multipart upload is not."""
-        return _md5(self.body)
-
-
-@dataclass
-class Upload:
-    """A multipart upload that is not complete."""
-
-    key: str
-    headers: Mapping[str, str]
-    parts: dict[int, bytes] = field(default_factory=dict)
-
-
-@dataclass
-class Bucket:
-    """The objects of a bucket, and how many requests of each kind were made to it."""
-
-    objects: dict[str, StoredObject] = field(default_factory=dict)
-    uploads: dict[str, Upload] = field(default_factory=dict)
-    requests: Counter[str] = field(default_factory=Counter)
-    _sorted_keys: list[str] | None = None
-
-    def put(self, key: str, stored: StoredObject) -> None:
-        """Store an object, over what is there."""
-        if key not in self.objects:
-            self._sorted_keys = None
-        self.objects[key] = stored
-
-    def delete(self, key: str) -> None:
-        """Delete an object; a missing one is no error."""
-        if self.objects.pop(key, None):
-            self._sorted_keys = None
-
-    @property
-    def sorted_keys(self) -> list[str]:
-        """The keys in the order of their UTF-8, which is that of their code points."""
-        if self._sorted_keys is None:
-            self._sorted_keys = sorted(self.objects)
-        return self._sorted_keys
-
-
 class ObjectStore:
     """Buckets by name; one that is asked for exists."""
 
     def __init__(self) -> None:
-        self.buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, Bucket] = {}
+        self._bodies: dict[str, bytes] = {}
         self._upload_numbers = itertools.count(1)
         self._handlers: dict[str, Callable[[Bucket, Request], Answer]] = {
             "LIST": _list,
@@ -150,14 +90,40 @@ class ObjectStore:
             "MULTIPART": self._multipart,
         }
 
+    def bucket(self, name: str) -> Bucket:
+        """Return the bucket with this name."""
+        return self._buckets.setdefault(name, Bucket(self._bodies))
+
+    def copy(self, source: str, target: str, age: float) -> None:
+        """Let a bucket hold what another one holds, and be unasked.
+
+        Args:
+            source: The name of the bucket that is copied.
+            target: The name of the bucket that is replaced.
+            age: Seconds since when the objects have been there.
+        """
+        modified = time.time() - age
+        objects = self.bucket(source).objects.items()
+        copied = {key: each._replace(modified=modified) for key, each in objects}
+        self._buckets[target] = Bucket(self._bodies, copied)
+
+    def forget(self, name: str) -> None:
+        """Free a bucket's memory: it is empty and unasked again."""
+        self._buckets.pop(name, None)
+        buckets = self._buckets.values()
+        used = {each.etag for bucket in buckets for each in bucket.objects.values()}
+        for etag in self._bodies.keys() - used:
+            del self._bodies[etag]
+
     def answer(self, request: Request) -> Answer:
         """Do what a request asks for, and count it."""
-        bucket = self.buckets.setdefault(request.bucket, Bucket())
+        bucket = self.bucket(request.bucket)
         kind = request.kind
         bucket.requests[kind] += 1
+        bucket.bytes_sent += len(request.body)
         handler = self._handlers.get(kind)
         if handler is None or _is_refused(request, kind):
-            return _error(501, "NotImplemented", f"{request.method} {sorted(request.query)}")
+            return error_answer(501, "NotImplemented", f"{request.method} {sorted(request.query)}")
         return handler(bucket, request)
 
     def _multipart(self, bucket: Bucket, request: Request) -> Answer:
@@ -165,35 +131,35 @@ class ObjectStore:
             return self._begin_upload(bucket, request)
         upload = bucket.uploads.get(request.query.get("uploadId", ""))
         if upload is None or upload.key != request.key:
-            return _error(404, "NoSuchUpload", request.key)
+            return error_answer(404, "NoSuchUpload", request.key)
         if request.method == "PUT":
             upload.parts[int(request.query["partNumber"])] = request.body
-            return Answer(200, headers={"ETag": f'"{_md5(request.body)}"'})
+            return Answer(200, headers={"ETag": f'"{md5(request.body)}"'})
         if request.method == "POST":
             return _complete(bucket, upload, request)
         if request.method == "DELETE":
             del bucket.uploads[request.query["uploadId"]]
             return Answer(204)
-        return _error(501, "NotImplemented", "listing parts")
+        return error_answer(501, "NotImplemented", "listing parts")
 
     def _begin_upload(self, bucket: Bucket, request: Request) -> Answer:
         identity = f"upload-{next(self._upload_numbers)}"
         bucket.uploads[identity] = Upload(request.key, _kept(request.headers))
         names = {"Bucket": request.bucket, "Key": request.key, "UploadId": identity}
-        return _xml("InitiateMultipartUploadResult", _elements(names))
+        return xml_answer("InitiateMultipartUploadResult", elements(names))
 
 
 def _is_refused(request: Request, kind: str) -> bool:
     if not request.key and kind not in ("LIST", "DELETE_BATCH"):
         return True
-    if kind == "LIST" and request.query.get("list-type") != "2":
+    if kind == "LIST" and request.query.get("list-type", "2") != "2":
         return True
     unknown = request.query.keys() - _PARAMETERS
     return bool(unknown) or any(name in request.headers for name in _REFUSED_HEADERS)
 
 
 def _put(bucket: Bucket, request: Request) -> Answer:
-    etag = f'"{_md5(request.body)}"'
+    etag = f'"{md5(request.body)}"'
     stored = StoredObject(request.body, etag, _kept(request.headers), time.time())
     bucket.put(request.key, stored)
     return Answer(200, headers={"ETag": etag})
@@ -202,7 +168,7 @@ def _put(bucket: Bucket, request: Request) -> Answer:
 def _get(bucket: Bucket, request: Request) -> Answer:
     stored = bucket.objects.get(request.key)
     if stored is None:
-        return _error(404, "NoSuchKey", request.key)
+        return error_answer(404, "NoSuchKey", request.key)
     modified = formatdate(stored.modified, usegmt=True)
     headers = {**stored.headers, "ETag": stored.etag, "Last-Modified": modified}
     return Answer(200, stored.body, headers)
@@ -219,23 +185,23 @@ def _delete_batch(bucket: Bucket, request: Request) -> Answer:
     for key in keys:
         bucket.delete(key)
     if tree.findtext("{*}Quiet") == "true":
-        return _xml("DeleteResult", "")
-    deleted = (f"<Deleted>{_elements({'Key': key})}</Deleted>" for key in keys)
-    return _xml("DeleteResult", "".join(deleted))
+        return xml_answer("DeleteResult", "")
+    deleted = (f"<Deleted>{elements({'Key': key})}</Deleted>" for key in keys)
+    return xml_answer("DeleteResult", "".join(deleted))
 
 
 def _complete(bucket: Bucket, upload: Upload, request: Request) -> Answer:
     tree = ET.fromstring(request.body)
     numbers = [int(each.text or "") for each in tree.iterfind("{*}Part/{*}PartNumber")]
     if not numbers or any(number not in upload.parts for number in numbers):
-        return _error(400, "InvalidPart", request.key)
+        return error_answer(400, "InvalidPart", request.key)
     parts = [upload.parts[number] for number in numbers]
-    digests = b"".join(bytes.fromhex(_md5(part)) for part in parts)
-    etag = f'"{_md5(digests)}-{len(parts)}"'
+    digests = b"".join(bytes.fromhex(md5(part)) for part in parts)
+    etag = f'"{md5(digests)}-{len(parts)}"'
     bucket.put(upload.key, StoredObject(b"".join(parts), etag, upload.headers, time.time()))
     del bucket.uploads[request.query["uploadId"]]
     names = {"Bucket": request.bucket, "Key": request.key, "ETag": etag}
-    return _xml("CompleteMultipartUploadResult", _elements(names))
+    return xml_answer("CompleteMultipartUploadResult", elements(names))
 
 
 def _list(bucket: Bucket, request: Request) -> Answer:
@@ -255,13 +221,16 @@ def _list(bucket: Bucket, request: Request) -> Answer:
     }
     if "encoding-type" in query:
         facts["EncodingType"] = query["encoding-type"]
-    if facts["IsTruncated"] == "true":
+    if facts["IsTruncated"] == "true" and "list-type" in query:
         facts["NextContinuationToken"] = urlsafe_b64encode(page[-1].encode()).decode()
     contents = "".join(_content(encode(key), bucket.objects[key]) for key in page)
-    return _xml("ListBucketResult", _elements(facts) + contents)
+    return xml_answer("ListBucketResult", elements(facts) + contents)
 
 
 def _start(query: Mapping[str, str]) -> str:
+    if "list-type" not in query:
+        # The listing's first version, where the last key of a page is its marker.
+        return query.get("marker", "")
     token = query.get("continuation-token")
     return urlsafe_b64decode(token).decode() if token else query.get("start-after", "")
 
@@ -275,7 +244,7 @@ def _content(key: str, stored: StoredObject) -> str:
         "Size": len(stored.body),
         "StorageClass": "STANDARD",
     }
-    return f"<Contents>{_elements(facts)}</Contents>"
+    return f"<Contents>{elements(facts)}</Contents>"
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
@@ -288,23 +257,3 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
     encodings = [each.strip() for each in kept.pop("content-encoding", "").split(",")]
     encoding = ",".join(each for each in encodings if each and each != "aws-chunked")
     return {**kept, "content-encoding": encoding} if encoding else kept
-
-
-def _error(status: int, code: str, message: str) -> Answer:
-    facts = _elements({"Code": code, "Message": message})
-    return Answer(status, f"<Error>{facts}</Error>".encode(), _XML)
-
-
-def _xml(name: str, content: str) -> Answer:
-    text = (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<{name} xmlns="{_NAMESPACE}">{content}</{name}>'
-    )
-    return Answer(200, text.encode(), _XML)
-
-
-def _elements(facts: Mapping[str, object]) -> str:
-    return "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in facts.items())
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -14,24 +14,24 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.fast_s3 import BucketState, FastS3Server, serve
+from benchmarks.environment import clean_environment, machine
+from benchmarks.fast_s3 import serve
 from benchmarks.measured_process import ProcessError, Usage, measure
+from benchmarks.side_path import BucketState, FastS3Server
 from benchmarks.static_tree import write_tree
-from tests.servers.process import HOST, ServerError
+from benchmarks.tables import kinds, markdown_table, spread
+from tests.servers.process import ServerError
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _MANAGE = Path(__file__).resolve().parent / "project" / "manage.py"
 _LOCATION = "static/"
 
-# Settings of the user's own shell that would make it another deploy.
-_FOREIGN_PREFIXES = ("AWS_", "BENCHMARK_", "COLLECTFASTA_", "DJANGO_", "PYTHON")
 _THREADS = [0, 4, 8, 16, 20, 32, 64]
 _THREADS_HELP = f"numbers of threads to compare ({' '.join(map(str, _THREADS))})"
 _LATENCY_HELP = "milliseconds by which the server holds back each answer (20)"
@@ -136,13 +136,15 @@ class Benchmark:
         if scenario.threads is None:
             command.append("--dry-run")
         environment = {
-            **_clean_environment(),
+            **clean_environment(),
+            "PYTHONPATH": str(_CHECKOUT),
+            "BENCHMARK_APPS": "collectfasta",
             "BENCHMARK_BUCKET": bucket,
             "BENCHMARK_S3_ENDPOINT": server.endpoint,
             "BENCHMARK_THREADS": str(scenario.threads or 0),
             "BENCHMARK_TREE": str(self._root),
         }
-        usage = measure(command, environment)
+        usage = measure([command], environment)
         after = server.look_at(bucket)
         self._check(scenario, after)
         worked = after.server_cpu_seconds - before.server_cpu_seconds
@@ -220,26 +222,11 @@ def _at_least(least: int) -> Callable[[str], int]:
     return number
 
 
-def _clean_environment() -> dict[str, str]:
-    own = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN_PREFIXES)}
-    return {
-        **own,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        # No proxy for the loopback interface.
-        "NO_PROXY": HOST,
-        "no_proxy": HOST,
-        "PYTHONPATH": str(_CHECKOUT),
-    }
-
-
 def _facts() -> dict[str, Any]:
     return {
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **machine(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
-        "system": platform.platform(),
-        "cpus": os.cpu_count(),
     }
 
 
@@ -271,12 +258,7 @@ def _table(deploys: Sequence[Deploy]) -> str:
     head = ["threads", "wall s", "CPU s", "CPU ms/file", "peak MB", "server CPU s"]
     rows = [[*head, "requests"]]
     rows += [_row(_label(number), group, dry) for number, group in groups.items()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = [f"{'-' * (width - 1)}:" for width in widths]
-    return "\n".join(
-        f"| {' | '.join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))} |"
-        for row in [rows[0], rule, *rows[1:]]
-    )
+    return markdown_table(rows)
 
 
 def _row(label: str, group: Sequence[Deploy], dry: Sequence[Deploy]) -> list[str]:
@@ -286,25 +268,17 @@ def _row(label: str, group: Sequence[Deploy], dry: Sequence[Deploy]) -> list[str
     scenario = group[0].scenario
     return [
         label,
-        _spread(seconds),
-        _spread(cpu_seconds),
+        spread(seconds),
+        spread(cpu_seconds),
         "" if scenario.threads is None else f"{sending * 1000 / scenario.files:.1f}",
         f"{median(each.usage.peak_bytes for each in group) / 1e6:.0f}",
         f"{median(each.server_cpu_seconds for each in group):.2f}",
-        " or ".join(dict.fromkeys(_requests(each) for each in group)),
+        " or ".join(dict.fromkeys(kinds(each.requests) for each in group)),
     ]
-
-
-def _requests(deploy: Deploy) -> str:
-    return ", ".join(f"{number} {kind}" for kind, number in sorted(deploy.requests.items()))
 
 
 def _label(threads: int | None) -> str:
     return "dry run" if threads is None else str(threads)
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
 def _tell(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Run Django's commands for the project; ``PYTHONPATH`` has to name the checkout."""
+"""Run Django's commands for the project, with the Collectfasta of the Python that runs it."""
 
 import os
 import sys
@@ -6,5 +6,5 @@ import sys
 from django.core.management import execute_from_command_line
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.project.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
     execute_from_command_line(sys.argv)
