@@ -74,6 +74,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def prepare(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""
+        self._threads = threads
         client = self.target_storage.client
         # It would ask for the bucket's metadata, in a thread of its own, to decorate traces.
         client._bucket_metadata_cache = None
@@ -87,7 +88,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         """Return the named objects that the bucket has, by as few requests as there can be."""
         by_key = {self.object_key(name): name for name in names}
         try:
-            for key, blob in leapfrog(by_key, self._list_from):
+            for key, blob in leapfrog(by_key, self._list_from, threads=self._threads):
                 yield _describe(by_key[key], blob)
         except Forbidden as error:
             raise ListingDeniedError(str(error)) from error

@@ -151,6 +151,29 @@ def test_all_pages_are_read_where_every_object_is_expected(
     assert fake_gcs.counts() == {"LIST": 10}
 
 
+@pytest.mark.parametrize(("threads", "second_half"), [(0, 20), (8, 18)])
+def test_what_the_first_page_leaves_is_listed_in_ranges_by_threads(
+    fake: FakeGoogle,
+    fake_gcs: GoogleCloud,
+    collectstatic: CollectStatic,
+    static_tree: StaticTree,
+    threads: int,
+    second_half: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake.page_limit = 10
+    monkeypatch.setattr("collectfasta.remote._PAGE", 10)
+    for number in range(25):
+        fake.put(fake_gcs.name, f"{number}.css".rjust(6, "0"), b"content")
+        static_tree.write(f"{number}.css".rjust(6, "0"), b"content")
+
+    run = collectstatic(fake_gcs, threads=threads)
+
+    assert "25 unmodified" in run.stdout
+    begins = sorted(parse_qs(each.query)["startOffset"][0] for each in fake_gcs.requests)
+    assert begins == ["00.css", "10.css", f"{second_half}.css"]
+
+
 def test_an_empty_page_is_not_taken_for_the_last_one(
     fake: FakeGoogle, fake_gcs: GoogleCloud, collectstatic: CollectStatic, static_tree: StaticTree
 ) -> None:
