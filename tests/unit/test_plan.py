@@ -315,7 +315,9 @@ class TestRemoteErrors:
     def test_permission_that_ends_in_the_middle_of_a_listing_is_the_same(
         self, tmp_path: Path, threads: int
     ) -> None:
-        class Interrupted(UnlistedStrategy):
+        class Interrupted(FileSystemStrategy):
+            explain_error = UnlistedStrategy.explain_error
+
             def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
                 yield from [each for each in [self.look_up("a.css")] if each]
                 raise ListingDeniedError("no permission to list")
