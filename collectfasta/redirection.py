@@ -44,7 +44,7 @@ class RedirectedStage(Stage):
         self._scratch = scratch
         self._staged = {each.name: each for each in sources}
         self._contents = _Contents(sources)
-        self._hashes: dict[SourceFile, str] = {}
+        self._hashes: dict[SourceFile | None, str | None] = {}
         self._manifests = _UnpublishedStorage(self._open_published)
         self._before = storage.hashed_files, storage.manifest_hash
         # One of its own may write elsewhere, so it is called when all files are stored.
@@ -97,11 +97,11 @@ class RedirectedStage(Stage):
 
     def _file_hash(self, name: str, content: File[Any] | None = None) -> str | None:
         """Hash a source file once: Django does so anew for each reference to it."""
-        source = content and self._contents.find_opened(content)
-        hashed: str | None = self._hashes.get(source) if source else None
-        if hashed is None:
-            hashed = self.storage.__class__.file_hash(self.storage, name, content)
-        if source and hashed is not None:
+        source = None if content is None else self._contents.find_opened(content)
+        if source in self._hashes:
+            return self._hashes[source]
+        hashed: str | None = self.storage.__class__.file_hash(self.storage, name, content)
+        if source is not None:
             self._hashes[source] = hashed
         return hashed
 

@@ -31,9 +31,9 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         """The directory."""
         return str(self.target_storage.location)
 
-    def list_remote(self, names: Sequence[str]) -> Iterable[RemoteObject] | None:
-        """Return the named files that exist."""
-        return [each for each in map(self.look_up, names) if each]
+    def list_remote(self, names: Sequence[str]) -> Iterable[RemoteObject]:
+        """Yield the named files that exist."""
+        return (each for each in map(self.look_up, names) if each)
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Return what the file system says of one file, None if there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from django.db import connections
@@ -130,6 +131,36 @@ def test_outcomes_come_in_the_order_in_which_they_are_done() -> None:
     second_is_done.set()
     assert next(outcomes) == Outcome(0, None, None)
     outcomes.close()
+
+
+def test_items_are_worked_on_while_others_are_awaited() -> None:
+    first_is_done = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        # A listing would wait for its next page here.
+        assert first_is_done.wait(WAIT_SECONDS)
+        yield 2
+
+    outcomes = Executor(2).run(lambda _: first_is_done.set(), items())
+    assert sorted(each.item for each in outcomes) == [1, 2]
+
+
+@each_number_of_threads
+def test_what_the_items_raise_is_raised_to_the_caller(threads: int) -> None:
+    def items() -> Iterator[int]:
+        yield 0
+        raise BrokenFileError("in the listing")
+
+    with pytest.raises(BrokenFileError, match="in the listing"):
+        list(Executor(threads).run(double_of_even, items()))
+
+
+@each_number_of_threads
+@pytest.mark.parametrize("number", [0, 1, 15, 16, 17, 100])
+def test_every_item_of_a_batch_has_exactly_one_outcome(threads: int, number: int) -> None:
+    outcomes = Executor(threads, batch=16).run(double_of_even, range(number))
+    assert sorted(each.item for each in outcomes) == list(range(number))
 
 
 def test_closing_early_cancels_the_rest_inline() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -310,6 +310,43 @@ class TestRemoteErrors:
         }
         assert len(caplog.records) == 1
         assert "The credentials may not list." in caplog.text
+
+    @each_number_of_threads
+    def test_permission_that_ends_in_the_middle_of_a_listing_is_the_same(
+        self, tmp_path: Path, threads: int
+    ) -> None:
+        class Interrupted(FileSystemStrategy):
+            explain_error = UnlistedStrategy.explain_error
+
+            def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
+                yield from [each for each in [self.look_up("a.css")] if each]
+                raise ListingDeniedError("no permission to list")
+
+        strategy = strategy_for_directory(tmp_path, {"a.css": b"x", "b.css": b"x"}, Interrupted)
+        sources = sources_of({"a.css": b"x", "b.css": b"x", "c.css": b"x"})
+        assert reasons(plan(sources, strategy, threads=threads)) == {
+            "a.css": Reason.UNMODIFIED,
+            "b.css": Reason.UNMODIFIED,
+            "c.css": Reason.MISSING,
+        }
+
+    def test_files_are_compared_while_the_listing_goes_on(self, tmp_path: Path) -> None:
+        class Paged(FileSystemStrategy):
+            compared = threading.Event()
+
+            def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
+                found = [each for each in map(self.look_up, names) if each]
+                yield from found[:-1]
+                assert self.compared.wait(10)
+                yield found[-1]
+
+            def open_payload(self, source: SourceFile) -> AbstractContextManager[Payload]:
+                self.compared.set()
+                return super().open_payload(source)
+
+        files = {f"{n}.css": b"x" for n in range(100)}
+        strategy = strategy_for_directory(tmp_path, files, Paged)
+        assert plan(sources_of(files), strategy, threads=8).uploads == []
 
     def test_a_listing_is_asked_for_once_and_by_names(self, tmp_path: Path) -> None:
         asked: list[list[str]] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +109,54 @@ class TestSourceFile:
 
     def test_its_stamp_says_nothing_where_the_storage_can_not_tell(self) -> None:
         assert source_in(WriteOnlyStorage()).stamp() == (None, None)
+
+
+class OwnWay(FileSystemStorage):
+    """Opens files in a way of its own."""
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        return ContentFile(b"other than in " + name.encode())
+
+
+class TestLocalPath:
+    def test_it_is_where_a_file_system_storage_has_it(self, tmp_path: Path) -> None:
+        assert source_in(FileSystemStorage(tmp_path)).local_path == str(tmp_path / "a.css")
+
+    @pytest.mark.parametrize(
+        "storage", [in_memory({}), WriteOnlyStorage(), OwnWay("/tmp")], ids=lambda each: type(each)
+    )
+    def test_there_is_none_where_the_storage_has_a_way_of_its_own(self, storage: Storage) -> None:
+        assert source_in(storage).local_path is None
+
+    def test_a_way_of_its_own_is_taken(self, tmp_path: Path) -> None:
+        (tmp_path / "a.css").write_bytes(b"1")
+        with source_in(OwnWay(tmp_path)).open() as content:
+            assert content.read() == b"other than in a.css"
+
+
+class TestHashedAs:
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> SourceFile:
+        (tmp_path / "a.css").write_bytes(b"1")
+        source = source_in(FileSystemStorage(tmp_path))
+        assert source.size == 1
+        return source
+
+    def test_it_is_the_same_file_under_another_name(self, source: SourceFile) -> None:
+        hashed = source.hashed_as("a.123.css")
+        assert (hashed.name, hashed.path, hashed.storage) == (
+            "a.123.css",
+            source.path,
+            source.storage,
+        )
+
+    def test_it_expects_the_file_as_it_was_first_seen(
+        self, source: SourceFile, tmp_path: Path
+    ) -> None:
+        (tmp_path / "a.css").write_bytes(b"later")
+        hashed = source.hashed_as("a.123.css")
+        assert hashed.expected == source.first_stamp
+        assert hashed.expected != hashed.stamp()
 
 
 def fingerprint(parameters: dict[str, Any]) -> str:

@@ -7,10 +7,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestStaticFilesStorage
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
@@ -331,6 +331,71 @@ class TestDryRun:
 
         # Django's part of it does nothing then.
         assert set(dry) == set(FILES)
+
+
+class Twice(ManifestStaticFilesStorage):
+    """Has a hash of its own, which tells how often it was asked for."""
+
+    def file_hash(self, name: str, content: Any = None) -> str:
+        self.asked = getattr(self, "asked", 0) + 1
+        return "own"
+
+
+def save_all(storage: Storage, sources: list[SourceFile]) -> None:
+    for source in sources:
+        with source.open() as content:
+            storage.save(source.name, content)
+
+
+class TestShortcuts:
+    REFERENCES: ClassVar = {
+        "css/a.css": b"a { background: url(../img/a.png) }",
+        "css/b.css": b"b { background: url(../img/a.png) }",
+        "img/a.png": PNG,
+    }
+
+    def test_a_file_is_hashed_once_however_many_refer_to_it(
+        self, remote: ManifestStaticFilesStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hashed: Counter[int] = Counter()
+        file_hash = HashedFilesMixin.file_hash
+
+        def count(self: Any, name: str, content: Any = None) -> Any:
+            hashed[content.size] += 1
+            return file_hash(self, name, content)
+
+        monkeypatch.setattr(HashedFilesMixin, "file_hash", count)
+        sources = in_directory(tmp_path / "source", self.REFERENCES)
+
+        staged(RedirectedStage(remote, sources, InMemoryStorage()))
+
+        assert hashed[len(PNG)] == 1
+
+    def test_a_hash_of_the_classs_own_is_asked_for_as_often_as_django_asks(
+        self, remote: ManifestStaticFilesStorage, tmp_path: Path
+    ) -> None:
+        sources = in_directory(tmp_path / "source", self.REFERENCES)
+        remote.__class__ = Twice
+        local = Twice(str(tmp_path / "local"), "/static/")
+        found = {each.name: (each.storage, each.path) for each in sources}
+        save_all(local, sources)
+        list(local.post_process(found))
+
+        staged(RedirectedStage(remote, sources, InMemoryStorage()))
+
+        assert remote.asked == local.asked  # type: ignore[attr-defined]
+
+    def test_the_outcomes_are_those_that_django_yields(
+        self, remote: ManifestStaticFilesStorage, tmp_path: Path
+    ) -> None:
+        sources = in_directory(tmp_path / "source", FILES)
+        local = ManifestStaticFilesStorage(str(tmp_path / "local"), "/static/")
+        found = {each.name: (each.storage, each.path) for each in sources}
+        save_all(local, sources)
+
+        stage = RedirectedStage(remote, sources, InMemoryStorage())
+
+        assert list(stage.post_process(dry_run=False)) == list(local.post_process(found))
 
 
 class TestManifest:

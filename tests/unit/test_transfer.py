@@ -277,6 +277,17 @@ class TestFailures:
         assert isinstance(report.failures["a.css"], SourceChangedError)
         assert report.sent == []
 
+    def test_a_source_that_changed_after_it_was_hashed_is_not_sent(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.css"
+        path.write_bytes(b"hashed")
+        source = SourceFile("a.css", "a.css", FileSystemStorage(tmp_path))
+        hashed = source.hashed_as("a.123.css")
+        path.write_bytes(b"changed")
+        strategy = strategy_for_directory(tmp_path / "target", {}, FileSystemStrategy)
+        report = send([hashed], strategy)
+        assert isinstance(report.failures["a.123.css"], SourceChangedError)
+        assert not (tmp_path / "target").exists()
+
     @each_number_of_threads
     def test_what_is_no_exception_is_raised(self, tmp_path: Path, threads: int) -> None:
         class InterruptedStrategy(FileSystemStrategy):
