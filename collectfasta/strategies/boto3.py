@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, ClassVar
 
@@ -20,6 +20,7 @@ from collectfasta.remote import Page, RemoteObject, leapfrog
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.hashing import (
+    HashingTwoPassStrategy,
     TwoPassFileSystemStrategy,
     TwoPassInMemoryStrategy,
     WithoutPrefixMixin,
@@ -207,14 +208,34 @@ class Boto3WithoutPrefixStrategy(WithoutPrefixMixin, Boto3Strategy):
     """Send what is staged."""
 
 
-class Boto3ManifestMemoryStrategy(TwoPassInMemoryStrategy):
+class _PlainUrls(HashingTwoPassStrategy):
+    """Work out URLs without a client of boto3 while files are post-processed.
+
+    Without a domain of its own the storage asks a client for each URL, a millisecond of work, and
+    of each only the file's name is used: a reference keeps its folders.
+    """
+
+    def staged_attributes(self) -> Mapping[str, object]:
+        """Give the storage a domain, unless its URLs depend on more than the key."""
+        storage: Any = self.remote_storage
+        packages = ("django.", "storages.")
+        is_own = any(
+            is_overridden(storage.__class__, name, outside=packages)
+            for name in ("_url", "url", "url_converter")
+        )
+        if is_own or storage.custom_domain or storage.querystring_auth:
+            return super().staged_attributes()
+        return {**super().staged_attributes(), "custom_domain": "staged"}
+
+
+class Boto3ManifestMemoryStrategy(_PlainUrls, TwoPassInMemoryStrategy):
     """Deploy a manifest storage by post-processing in memory and sending what differs."""
 
     storage_class: ClassVar[str | None] = Boto3Strategy.storage_class
     second_strategy = Boto3WithoutPrefixStrategy
 
 
-class Boto3ManifestFileSystemStrategy(TwoPassFileSystemStrategy):
+class Boto3ManifestFileSystemStrategy(_PlainUrls, TwoPassFileSystemStrategy):
     """Deploy a manifest storage by post-processing in a temporary directory."""
 
     storage_class: ClassVar[str | None] = Boto3Strategy.storage_class
