@@ -153,7 +153,7 @@ def _details(runs: Sequence[Run]) -> str:
                 spread([cpu(run) for run in group]),
                 f"{median(memory(run) for run in group) / 1e6:.0f}",
                 f"{median(run.bytes_sent for run in group) / 1e6:.1f}",
-                " or ".join(dict.fromkeys(kinds(run.requests) for run in group)),
+                kinds([run.requests for run in group]),
             ]
         )
     return markdown_table(rows, words={0, 1})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -24,7 +23,7 @@ _REFERENCE = re.compile(r'url\("\.\./([^"]+)"\)')
 
 
 def write_tree(root: Path, files: int, scale: int = 1) -> dict[str, str]:
-    """Write a tree of incompressible files; the CSS refers to images.
+    """Write a tree of images, scripts, and style sheets that refer to images.
 
     Args:
         root: An existing directory.
@@ -86,16 +85,14 @@ def _content(number: int, files: int, size: int, version: str) -> bytes:
     source = random.Random(f"{number} {version}")
     if _name(number).endswith(_IMAGE):
         return source.randbytes(size)
-    # Text: manifest storages read it.
-    references = ""
     if _name(number).endswith(".css"):
-        references = "".join(_reference(source, files) for _ in range(0, size, _BYTES_A_REFERENCE))
-        before, after = '.filler { content: "', '" }\n'
+        head = "".join(_reference(source, files) for _ in range(0, size, _BYTES_A_REFERENCE))
+        code = source.randbytes(size).hex(" ", 4)
     else:
-        before, after = 'const filler = "', '";\n'
-    filler = b64encode(source.randbytes(size)).decode()
-    room = max(0, size - len(references) - len(before) - len(after))
-    return f"{references}{before}{filler[:room]}{after}".encode("ascii")
+        head = ""
+        # As many strings as minified scripts have: manifest storages look for them.
+        code = source.randbytes(size).hex('"', 8)
+    return f"{head}{code[: max(0, size - len(head))]}".encode("ascii")
 
 
 def _reference(source: random.Random, files: int) -> str:

@@ -30,9 +30,17 @@ def spread(values: Sequence[float]) -> str:
     return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
-def kinds(requests: Mapping[str, int]) -> str:
-    """Return numbers of requests by kind."""
-    return ", ".join(f"{number} {kind}" for kind, number in sorted(requests.items()))
+def kinds(repeats: Sequence[Mapping[str, int]]) -> str:
+    """Return numbers of requests by kind, from the least to the most of repeated deploys."""
+    names = sorted({name for requests in repeats for name in requests})
+    return ", ".join(
+        f"{_range([requests.get(name, 0) for requests in repeats])} {name}" for name in names
+    )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return str(least) if least == most else f"{least}-{most}"
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], words: Set[int]) -> list[str]:

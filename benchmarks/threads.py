@@ -273,7 +273,7 @@ def _row(label: str, group: Sequence[Deploy], dry: Sequence[Deploy]) -> list[str
         "" if scenario.threads is None else f"{sending * 1000 / scenario.files:.1f}",
         f"{median(each.usage.peak_bytes for each in group) / 1e6:.0f}",
         f"{median(each.server_cpu_seconds for each in group):.2f}",
-        " or ".join(dict.fromkeys(kinds(each.requests) for each in group)),
+        kinds([each.requests for each in group]),
     ]
 
 
