@@ -13,7 +13,7 @@ import gzip
 import hashlib
 import logging
 import mimetypes
-import pydoc
+import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
@@ -353,11 +353,9 @@ def load_strategy(klass: str | type | object) -> type[Strategy[Storage]]:
     found: object = klass
     if isinstance(klass, str):
         try:
-            found = pydoc.locate(klass)
-        except pydoc.ErrorDuringImport as error:
-            raise ImproperlyConfigured(f"{klass!r} can't be imported: {error.value}.") from error
-        if found is None:
-            raise ImproperlyConfigured(f"{klass!r} can't be imported: there is no such name.")
+            found = pkgutil.resolve_name(klass)
+        except Exception as error:
+            raise ImproperlyConfigured(f"{klass!r} can't be imported: {error}.") from error
     if not isinstance(found, type) or not issubclass(found, Strategy):
         raise ImproperlyConfigured(
             f"{klass!r} is no strategy: strategies must be subclasses of "
