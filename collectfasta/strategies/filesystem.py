@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -10,7 +11,6 @@ from functools import partial
 from typing import ClassVar
 
 from django.core.files.storage import FileSystemStorage
-from django.utils.crypto import get_random_string
 
 from collectfasta.checksums import Checksum, md5
 from collectfasta.errors import describe
@@ -83,7 +83,7 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
     def _replace(self, source: SourceFile) -> None:
         # Not made from the file's name, which may be as long as a name can be.
         temporary = os.path.join(
-            os.path.dirname(source.name), f".collectfasta-{get_random_string(16)}.tmp"
+            os.path.dirname(source.name), f".collectfasta-{secrets.token_hex(8)}.tmp"
         )
         try:
             with source.open() as content:
