@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from django.core.files.storage import FileSystemStorage
+from django.utils.functional import LazyObject
 
 
 @contextmanager
@@ -53,19 +54,24 @@ def noting_names(storage: Any, *, dry_run: bool = False) -> Iterator[set[str]]:
         names |= {storage.manifest_name, *storage.hashed_files.values()}
 
     def save(name: str, content: Any) -> str:
-        saved: str = storage.__class__._save(unwrapped, name, content)
+        saved: str = storage.__class__._save(inner, name, content)
         names.add(saved)
         return saved
 
     def exists(name: str) -> bool:
-        found: bool = storage.__class__.exists(unwrapped, name)
+        found: bool = storage.__class__.exists(inner, name)
         if found:
             names.add(name)
         return found
 
-    unwrapped = storage.__dict__.get("_wrapped", storage)
+    inner = unwrapped(storage)
     with shadowing(storage, _save=save, exists=exists):
         yield names
+
+
+def unwrapped(storage: Any) -> Any:
+    """Return the storage behind one of Django's lazy ones."""
+    return storage.__dict__["_wrapped"] if isinstance(storage, LazyObject) else storage
 
 
 def is_overridden(cls: type, name: str, *, outside: tuple[str, ...]) -> bool:

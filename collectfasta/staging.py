@@ -13,6 +13,7 @@ from django.core.files.storage import Storage
 
 from collectfasta.shadowing import (
     saving_under_exact_names,
+    unwrapped,
 )
 from collectfasta.source import SourceFile
 
@@ -160,11 +161,6 @@ class LocalStage(Stage):
 def _other_manifest_storage(storage: Any) -> Storage | None:
     found: Storage | None = getattr(storage, "manifest_storage", None)
     return None if found is unwrapped(storage) or found is storage else found
-
-
-def unwrapped(storage: Any) -> Any:
-    """Return the storage behind a lazy one."""
-    return storage.__dict__.get("_wrapped", storage)
 
 
 def without_originals(stage: Stage) -> list[SourceFile]:

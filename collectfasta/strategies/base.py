@@ -28,7 +28,7 @@ from django.utils.encoding import force_bytes
 from collectfasta import settings
 from collectfasta.checksums import md5
 from collectfasta.remote import RemoteObject
-from collectfasta.shadowing import saving_under_exact_names
+from collectfasta.shadowing import saving_under_exact_names, unwrapped
 from collectfasta.source import Payload, SourceFile
 from collectfasta.staging import LocalStage, Stage, walk
 
@@ -73,7 +73,9 @@ class Strategy(abc.ABC, Generic[S]):
     @cached_property
     def target_storage(self) -> S:
         """The remote storage as wrapped for this run."""
-        return self.wrap_storage(self.remote_storage)
+        # What Django gives is a lazy object: it costs more to ask than it takes to answer.
+        storage: S = unwrapped(self.wrap_storage(self.remote_storage))
+        return storage
 
     @abc.abstractmethod
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:

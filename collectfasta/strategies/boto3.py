@@ -11,6 +11,7 @@ from typing import IO, Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import FileSystemStorage
+from django.utils.functional import SimpleLazyObject
 from s3transfer.constants import ALLOWED_DOWNLOAD_ARGS
 from storages.backends.s3 import S3Storage
 from storages.utils import ReadBytesWrapper
@@ -154,7 +155,9 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
         """Open a file as ``S3Storage._save()`` would send it: its parameters, its compressor."""
         storage = self.target_storage
         with source.open() as content:
-            parameters = storage._get_write_parameters(self.object_key(source.name), content)
+            key = self.object_key(source.name)
+            # A comparison by checksums asks for none.
+            parameters: Any = SimpleLazyObject(lambda: storage._get_write_parameters(key, content))
             body: Any = ReadBytesWrapper(content)
             compress = (
                 storage.gzip

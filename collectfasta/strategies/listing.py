@@ -107,6 +107,8 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
     def __init__(self, remote_storage: S) -> None:
         super().__init__(remote_storage)
         self._aborted = threading.Event()
+        # Each is asked for several times.
+        self._keys: dict[str, str] = {}
 
     def abort(self) -> None:
         """End large uploads that are under way at their next part."""
@@ -124,9 +126,12 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
             ValueError: The key is too long, or not Unicode.
             SuspiciousOperation: It would lie outside of the location.
         """
+        if name in self._keys:
+            return self._keys[name]
         key: str = self.full_path(clean_name(name))
         if len(key.encode()) > _LONGEST_KEY:
             raise ValueError(f"its key is longer than {_LONGEST_KEY} bytes")
+        self._keys[name] = key
         return key
 
     def full_path(self, name: str) -> str:
