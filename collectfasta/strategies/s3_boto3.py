@@ -28,6 +28,7 @@ _DELETE_BATCH = 1000
 # Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
 # "standard" mode, which also retries what a flaky network does and waits at random.
 _RETRIES = {"mode": "standard", "total_max_attempts": 5}
+_RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_attempts"}
 
 
 class Boto3Engine:
@@ -152,9 +153,12 @@ def _make_client(storage: Any, threads: int) -> S3Client:
     changes: dict[str, Any] = {}
     if (config.max_pool_connections or 0) < threads:  # type: ignore[attr-defined]
         changes["max_pool_connections"] = threads
-    if not config.retries and not os.environ.keys() & {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"}:  # type: ignore[attr-defined]
+    session = storage._create_session()
+    profile = session._session.get_scoped_config()
+    elsewhere = {*os.environ, *profile} & _RETRY_SETTINGS
+    if not config.retries and not elsewhere:  # type: ignore[attr-defined]
         changes["retries"] = _RETRIES
-    client = storage._create_session().client(
+    client = session.client(
         "s3",
         region_name=storage.region_name,
         use_ssl=storage.use_ssl,
