@@ -31,6 +31,7 @@ class CombinedEngine:
         self._lock = Lock()
         self._reasons: dict[str, None] = {}
         self._fast = self._make_fast()
+        self._fast_serves = True
 
     def _make_fast(self) -> S3Engine | None:
         if settings.s3_engine == "boto3":
@@ -97,22 +98,23 @@ class CombinedEngine:
 
     def abort(self) -> None:
         """Abort the uploads in parts that are under way; their callers get an error."""
-        for engine in self._engines:
-            engine.abort()
+        # Waits for a client that is being made: what it was made for is under way.
+        with self._lock:
+            for engine in self._engines:
+                engine.abort()
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects by 1,000 a request; missing ones are no error."""
         self._do(lambda engine: engine.delete(keys))
 
     def _do(self, request: Callable[[S3Engine], T]) -> T:
-        fast = self._fast
-        if fast is not None:
+        if self._fast is not None and self._fast_serves:
             try:
-                return request(fast)
+                return request(self._fast)
             except UnsupportedError as error:
                 self._reasons[str(error)] = None
                 if error.lasting:
-                    self._fast = None
+                    self._fast_serves = False
         return request(self.exact)
 
 
