@@ -8,7 +8,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
@@ -28,6 +28,13 @@ _DELETE_BATCH = 1000
 # Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
 # "standard" mode, which also retries what a flaky network does and waits at random.
 _RETRIES = {"mode": "standard", "total_max_attempts": 5}
+_RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_attempts"}
+
+
+class NoListingError(BotoCoreError):
+    """An answer that does not come from S3, or not whole."""
+
+    fmt = "The answer to ListObjectsV2 is no listing"
 
 
 class Boto3Engine:
@@ -74,6 +81,8 @@ class Boto3Engine:
             if error.response["Error"].get("Code") in ("AccessDenied", "403"):
                 raise ListingDeniedError(str(error)) from error
             raise
+        if "IsTruncated" not in answer:
+            raise NoListingError
         entries = [
             (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
             for each in answer.get("Contents", ())
@@ -84,7 +93,7 @@ class Boto3Engine:
         options: Any = {"Bucket": self._bucket, "Prefix": prefix, "StartAfter": start_after}
         answer = self._client.list_objects_v2(**options)
         # Nothing rules out an empty page that is not the last one.
-        while answer["IsTruncated"] and not answer.get("Contents"):
+        while answer.get("IsTruncated") and not answer.get("Contents"):
             options["ContinuationToken"] = answer["NextContinuationToken"]
             answer = self._client.list_objects_v2(**options)
         return answer
@@ -160,9 +169,12 @@ def _make_client(storage: Any, threads: int) -> S3Client:
     changes: dict[str, Any] = {}
     if (config.max_pool_connections or 0) < threads:  # type: ignore[attr-defined]
         changes["max_pool_connections"] = threads
-    if not config.retries and not os.environ.keys() & {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"}:  # type: ignore[attr-defined]
+    session = storage._create_session()
+    profile = session._session.get_scoped_config()
+    elsewhere = {*os.environ, *profile} & _RETRY_SETTINGS
+    if not config.retries and not elsewhere:  # type: ignore[attr-defined]
         changes["retries"] = _RETRIES
-    client = storage._create_session().client(
+    client = session.client(
         "s3",
         region_name=storage.region_name,
         use_ssl=storage.use_ssl,

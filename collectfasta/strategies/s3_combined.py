@@ -56,7 +56,7 @@ class CombinedEngine:
 
         connection = connection_of(self._storage)
         self._fast = ObstoreEngine(connection, self._storage.transfer_config)
-        if find_spec("awscrt"):
+        if find_spec("awscrt") and not connection.proxy:
             from collectfasta.strategies.s3_crt import CrtSender
 
             self._sender = CrtSender(connection, self._threads)
@@ -118,7 +118,10 @@ class CombinedEngine:
 
     def abort(self) -> None:
         """Abort the uploads in parts that are under way; their callers get an error."""
-        for engine in self._made:
+        # Waits for a client that is being made: what it was made for is under way.
+        with self._lock:
+            made = self._made
+        for engine in made:
             if engine is not self._sender:
                 engine.abort()
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.config import Config
-from botocore.httpsession import get_cert_path
+from botocore.httpsession import ProxyConfiguration, get_cert_path
+from botocore.utils import get_environ_proxies
 
 from collectfasta.shadowing import is_overridden
 from collectfasta.strategies.s3 import UnsupportedError
@@ -33,7 +34,8 @@ _BUCKET = re.compile(r"[a-z0-9](?!.*--)[a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)")
 # The regions whose hosts are s3.REGION.amazonaws.com; in China and in isolated ones they are not.
 _REGION = re.compile(r"(?!cn-|us-iso|eu-iso)[a-z]{2}(-[a-z]+)+-\d+")
 
-_REGION_NAME = re.compile(r"[a-z0-9-]+", re.IGNORECASE)
+# What requests can be signed for: pseudo regions stand for another.
+_REGION_NAME = re.compile(r"(?!.*(fips|global))[a-z0-9-]+", re.IGNORECASE)
 
 # Options of botocore's Config that leave the requests as they are, or that are taken from it here.
 _CONFIG_OPTIONS = frozenset(
@@ -65,7 +67,7 @@ _PROFILE_OPTIONS = re.compile(
 # Environment variables that change what botocore sends, or what obstore does (S3Config in
 # https://developmentseed.org/obstore/latest/api/store/aws/).
 _VARIABLES = re.compile(
-    r"AWS_(CHECKSUM_ALGORITHM|DEFAULTS_MODE|ENDPOINT\w*|REQUEST_CHECKSUM_CALCULATION"
+    r"AWS_(AUTH_SCHEME_PREFERENCE|CHECKSUM_ALGORITHM|DATA_PATH|DEFAULTS_MODE|ENDPOINT\w*|REQUEST_CHECKSUM_CALCULATION"
     r"|S3_DISABLE_\w+|S3_EXPRESS|S3_US_EAST_1_REGIONAL_ENDPOINT|S3_USE_ARN_REGION"
     r"|SERVER_SIDE_ENCRYPTION|SIGV4A_SIGNING_REGION_SET|SSE_\w+|USE_DUALSTACK_ENDPOINT"
     r"|USE_FIPS_ENDPOINT)"
@@ -84,6 +86,7 @@ class S3Connection:
         attempts: How often a request is tried.
         connect_timeout: Seconds.
         ca_bundle: The file of the certificates that botocore trusts.
+        proxy: The URL of the HTTP proxy; it may have a password in it.
         credentials: botocore's, refreshed by it.
     """
 
@@ -94,6 +97,7 @@ class S3Connection:
     attempts: int
     connect_timeout: float
     ca_bundle: str
+    proxy: str | None = field(repr=False)
     credentials: Credentials = field(repr=False)
 
     @property
@@ -121,19 +125,21 @@ def connection_of(storage: Any) -> S3Connection:
     credentials = session.get_credentials()
     if credentials is None:
         raise UnsupportedError("no credentials")
-    region = storage.region_name or session.region_name
+    config = storage.client_config
+    region = storage.region_name or config.region_name or session.region_name
     if region and not _REGION_NAME.fullmatch(region):
         raise UnsupportedError("the name of the region")
-    url, is_virtual_hosted = _address(storage, region)
-    config = storage.client_config
+    scheme, host, is_virtual_hosted = _address(storage, region)
+    bucket = f"{storage.bucket_name}." if is_virtual_hosted else ""
     return S3Connection(
         bucket=storage.bucket_name,
-        url=url,
+        url=f"{scheme}://{bucket}{host}",
         region=region or "us-east-1",
         is_virtual_hosted=is_virtual_hosted,
         attempts=_attempts(config, profile),
         connect_timeout=config.connect_timeout,
-        ca_bundle=os.environ.get("AWS_CA_BUNDLE") or str(get_cert_path(True)),
+        ca_bundle=_ca_bundle(),
+        proxy=_proxy(f"{scheme}://{host}"),
         credentials=credentials,
     )
 
@@ -148,7 +154,8 @@ def _obstacles(storage: Any) -> Iterator[str]:
     if storage.verify is not None:
         yield "verify"
     for name, value in _changed_options(storage.client_config):
-        if name not in _CONFIG_OPTIONS and value not in _CONFIG_VALUES.get(name, ()):
+        is_harmless = name in _CONFIG_OPTIONS and value is not None
+        if not is_harmless and value not in _CONFIG_VALUES.get(name, ()):
             yield f"{name} in the client's configuration"
     for name in os.environ:
         if _VARIABLES.fullmatch(name):
@@ -164,28 +171,43 @@ def _changed_options(config: Any) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _address(storage: Any, region: str | None) -> tuple[str, bool]:
-    """Return the server's URL as botocore would make it, and whether the bucket is in its host."""
+def _address(storage: Any, region: str | None) -> tuple[str, str, bool]:
+    """Return the server's scheme and host, and whether botocore would put the bucket before it."""
     style = (storage.client_config.s3 or {}).get("addressing_style") or "auto"
     bucket = storage.bucket_name
     if storage.endpoint_url:
         url = urlsplit(storage.endpoint_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/"):
             raise UnsupportedError("the kind of endpoint")
-        if url.username or url.query or url.fragment:
+        has_more = url.username or url.query or url.fragment
+        if has_more or url.hostname.startswith("s3-accelerate."):
             raise UnsupportedError("the kind of endpoint")
-        if style == "virtual":
-            return f"{url.scheme}://{bucket}.{url.netloc}", True
-        return f"{url.scheme}://{url.netloc}", False
+        if style != "virtual":
+            return url.scheme, url.netloc, False
+        # It puts no bucket before an IP address, and dotted ones only where there is no TLS.
+        if "." in bucket or ":" in url.hostname or url.hostname.replace(".", "").isdigit():
+            raise UnsupportedError("the addressing style")
+        return url.scheme, url.netloc, True
     if not storage.use_ssl:
         raise UnsupportedError("use_ssl")
     if region and not _REGION.fullmatch(region):
         raise UnsupportedError(f"the region {region}")
-    host = f"s3.{region}.amazonaws.com" if region else "s3.amazonaws.com"
+    # As us_east_1_regional_endpoint has it where nobody has set that.
+    is_global = region in (None, "us-east-1")
+    host = "s3.amazonaws.com" if is_global else f"s3.{region}.amazonaws.com"
     # TLS certificates have one wildcard, for one label.
-    if style == "path" or "." in bucket:
-        return f"https://{host}", False
-    return f"https://{bucket}.{host}", True
+    return "https", host, style != "path" and "." not in bucket
+
+
+def _ca_bundle() -> str:
+    variables = os.environ.get("AWS_CA_BUNDLE"), os.environ.get("REQUESTS_CA_BUNDLE")
+    return next(filter(None, variables), None) or str(get_cert_path(True))
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that botocore would take from the environment."""
+    proxy: str | None = ProxyConfiguration(get_environ_proxies(url)).proxy_url_for(url)
+    return proxy
 
 
 def _attempts(config: Any, profile: dict[str, Any]) -> int:

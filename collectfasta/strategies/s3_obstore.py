@@ -49,15 +49,19 @@ _PAGE = 1000
 # file is sent by so many threads at a time, whatever their number, and a part takes its share.
 _LARGE_BODIES = 4
 _LARGEST_BODY = 16 * 1024 * 1024
-_PARTS_IN_MEMORY = 64 * 1024 * 1024
+_PARTS_IN_MEMORY = 32 * 1024 * 1024
 
-# For a whole request. The largest body takes it at a megabit a second.
+# For a whole request. Parts that are sent at the same time take it at 1.5 Mbit/s.
 _TIMEOUT = timedelta(minutes=3)
+_ALL_HOSTS = "0.0.0.0/0,::/0,*"
 _BACKOFF = {
     "init_backoff": timedelta(milliseconds=100),
     "max_backoff": timedelta(seconds=20),
     "base": 2,
 }
+
+# Credentials that expire are botocore's to refresh: nobody else holds them for longer than this.
+_LASTING = timedelta(minutes=10)
 
 _ATTRIBUTES = {
     "CacheControl": "Cache-Control",
@@ -70,7 +74,7 @@ _ATTRIBUTES = {
 _STATUS = re.compile(r"status code: (\d{3})")
 _NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
 _KIND = re.compile(r"kind: (Connect|Timeout)")
-_IN_ANOTHER_REGION = "Received redirect without LOCATION"
+_IN_ANOTHER_REGION = re.compile(r"Received redirect without LOCATION|status code: 30[127]\b")
 
 
 class ObstoreEngine:
@@ -89,7 +93,8 @@ class ObstoreEngine:
     def __init__(self, connection: S3Connection, config: TransferConfig) -> None:
         self._connection = connection
         self._config = config
-        self._store = _make_store(connection)
+        self._credentials = _CredentialProvider(connection.credentials)
+        self._store = _make_store(connection, self._credentials)
         self._count = Counter()
         self._large_bodies = threading.BoundedSemaphore(_LARGE_BODIES)
         self._large_uploads = threading.Lock()
@@ -109,6 +114,8 @@ class ObstoreEngine:
         """
         if (prefix and not is_plain(prefix[:-1])) or not (prefix or start_after > "0"):
             raise UnsupportedError("listing keys that may begin with a slash")
+        if start_after and not is_plain(start_after):
+            raise UnsupportedError("listing from a key that is no plain path")
         with self._requesting("ListObjectsV2"):
             objects = next(
                 obstore.list(
@@ -222,6 +229,11 @@ class ObstoreEngine:
         # Not from it: its text has the whole answer, and more.
         except (BaseError, FileNotFoundError) as error:
             raise self._as_boto3(str(error), operation) from None
+        except OSError as error:
+            # What ended the reading of a body, whatever it was.
+            if str(error).startswith("KeyboardInterrupt"):
+                raise KeyboardInterrupt from None
+            raise
 
     def _as_boto3(self, text: str, operation: str) -> Exception:
         if self._aborted.is_set():
@@ -229,10 +241,10 @@ class ObstoreEngine:
         if "Got invalid list response" in text:
             return UnsupportedError("the server's listings", lasting=True)
         refusal = _as_refusal(text, operation)
-        if _IN_ANOTHER_REGION in text or (refusal and is_in_another_region(refusal)):
+        if _IN_ANOTHER_REGION.search(text) or (refusal and is_in_another_region(refusal)):
             return UnsupportedError("the bucket is in another region", lasting=True)
         if refusal is None:
-            return self._as_failure(text)
+            return self._credentials.error or self._as_failure(text)
         if operation == "ListObjectsV2" and _code(refusal) in ("AccessDenied", "403"):
             return ListingDeniedError(str(refusal))
         return refusal
@@ -262,7 +274,7 @@ def _code(refusal: ClientError) -> str:
     return refusal.response["Error"].get("Code", "")
 
 
-def _make_store(connection: S3Connection) -> Any:
+def _make_store(connection: S3Connection, credentials: _CredentialProvider) -> Any:
     """Make a store that leaves nothing to obstore's defaults and environment variables.
 
     Raises:
@@ -272,6 +284,9 @@ def _make_store(connection: S3Connection) -> Any:
         "allow_http": not connection.is_secure,
         "connect_timeout": timedelta(seconds=connection.connect_timeout),
         "timeout": _TIMEOUT,
+        # Or else it takes one from the environment, by other rules than botocore's.
+        "proxy_url": connection.proxy or connection.url,
+        "proxy_excludes": "" if connection.proxy else _ALL_HOSTS,
     }
     if connection.is_secure:
         options["root_certificate"] = _read(connection.ca_bundle)
@@ -285,7 +300,7 @@ def _make_store(connection: S3Connection) -> Any:
             connection.bucket,
             client_options=options,
             retry_config=retries,
-            credential_provider=_CredentialProvider(connection.credentials),
+            credential_provider=credentials,
             endpoint=connection.url,
             region=connection.region,
             virtual_hosted_style_request=connection.is_virtual_hosted,
@@ -293,9 +308,9 @@ def _make_store(connection: S3Connection) -> Any:
             skip_signature=False,
             unsigned_payload=False,
         )
-    except (BaseError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UnsupportedError(f"obstore can't be set up: {reason}") from None
+    except (BaseError, ValueError):
+        # Its text may have the proxy's password.
+        raise UnsupportedError("obstore can't be set up") from None
 
 
 def _read(ca_bundle: str) -> bytes:
@@ -310,21 +325,34 @@ def _read(ca_bundle: str) -> bytes:
 class _CredentialProvider:
     """Give obstore botocore's credentials, which botocore refreshes.
 
-    It does so 15 minutes before they expire, so what it gives out is good for 10 more.
+    Attributes:
+        error: Why there were none when they were last asked for.
     """
 
     def __init__(self, credentials: Credentials) -> None:
+        self.error: Exception | None = None
         self._credentials = credentials
 
     def __call__(self) -> Any:
-        frozen = self._credentials.get_frozen_credentials()
-        expires = isinstance(self._credentials, RefreshableCredentials)
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+        except Exception as error:
+            self.error = error
+            raise
+        self.error = None
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
             "token": frozen.token,
-            "expires_at": datetime.now(timezone.utc) + timedelta(minutes=10) if expires else None,
+            "expires_at": self._ask_again(),
         }
+
+    def _ask_again(self) -> datetime | None:
+        """Return when obstore takes them for expired; it asks again 5 minutes before."""
+        if not isinstance(self._credentials, RefreshableCredentials):
+            return None
+        lasting = not self._credentials.refresh_needed(refresh_in=_LASTING.seconds)
+        return datetime.now(timezone.utc) + (_LASTING if lasting else timedelta(0))
 
 
 class _Abortable(io.RawIOBase):
@@ -400,6 +428,8 @@ def _attributes(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _metadata(values: Mapping[str, object]) -> dict[str, str]:
-    if {*map(str.lower, values)} & {*map(str.lower, _ATTRIBUTES.values())}:
+    # obstore takes either spelling for the header, in any case.
+    reserved = {each.lower() for each in (*_ATTRIBUTES, *_ATTRIBUTES.values())}
+    if {*map(str.lower, values)} & reserved:
         raise UnsupportedError("a name in Metadata")
     return metadata(values)

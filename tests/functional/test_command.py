@@ -329,14 +329,14 @@ def test_one_command_object_can_run_twice(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_database_cache_works_with_threads(
-    s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
+    s3_obstore: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
 ) -> None:
     backend = "django.core.cache.backends.db.DatabaseCache"
     settings = {"CACHES": {"default": {"BACKEND": backend, "LOCATION": "cache"}}}
-    collectstatic(s3, settings=settings, dry_run=True)
+    collectstatic(s3_obstore, settings=settings, dry_run=True)
     call_command("createcachetable", verbosity=0)
 
-    collectstatic(s3, settings=settings, threads=8)
+    collectstatic(s3_obstore, settings=settings, threads=8)
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM cache")
