@@ -8,25 +8,19 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from django.db import connections
-from typing_extensions import NamedTuple  # in typing it can't be generic before Python 3.11
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Outcome(NamedTuple, Generic[Item, Result]):
-    """What became of an item: the function's result, or the exception that it raised."""
-
-    item: Item
-    result: Any
-    error: Exception | None
-
+# What became of an item: itself, the function's result, and the exception that it raised instead.
+Outcome = tuple[Item, Any, Exception | None]
 
 # Outcomes, what is raised to the caller, and None when a thread has ended.
-_Done = queue.SimpleQueue[list[Outcome[Item, Result]] | BaseException | None]
+_Done = queue.SimpleQueue[list[Outcome[Item]] | BaseException | None]
 
 
 class Executor:
@@ -54,7 +48,7 @@ class Executor:
 
     def run(
         self, function: Callable[[Item], Result], items: Iterable[Item]
-    ) -> Generator[Outcome[Item, Result], None, None]:
+    ) -> Generator[Outcome[Item], None, None]:
         """Yield an outcome for each item, to the calling thread.
 
         Items are taken while others are worked on, so that a listing can go on meanwhile. Whoever
@@ -82,7 +76,7 @@ class Executor:
 
     def _run_inline(
         self, function: Callable[[Item], Result], items: Iterable[Item]
-    ) -> Generator[Outcome[Item, Result], None, None]:
+    ) -> Generator[Outcome[Item], None, None]:
         with self._giving_up():
             for item in items:
                 if self._cancelled.is_set():
@@ -91,9 +85,9 @@ class Executor:
 
     def _run_in_threads(
         self, function: Callable[[Item], Result], items: Iterable[Item], threads: int
-    ) -> Generator[Outcome[Item, Result], None, None]:
+    ) -> Generator[Outcome[Item], None, None]:
         waiting: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
-        done: _Done[Item, Result] = queue.SimpleQueue()
+        done: _Done[Item] = queue.SimpleQueue()
         pool = ThreadPoolExecutor(threads, thread_name_prefix="collectfasta")
         # The pool's end waits for what is under way, so giving up comes first.
         with pool, self._giving_up():
@@ -124,7 +118,7 @@ class Executor:
         self,
         function: Callable[[Item], Result],
         waiting: queue.SimpleQueue[list[Item]],
-        done: _Done[Item, Result],
+        done: _Done[Item],
     ) -> None:
         try:
             while (batch := waiting.get()) and not self._cancelled.is_set():
@@ -139,8 +133,8 @@ class Executor:
                 done.put(None)
 
 
-def _attempt(function: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
+def _attempt(function: Callable[[Item], Result], item: Item) -> Outcome[Item]:
     try:
-        return Outcome(item, function(item), None)
+        return item, function(item), None
     except Exception as error:  # noqa: BLE001 - it is the outcome, and the caller reads it
-        return Outcome(item, None, error)
+        return item, None, error

@@ -195,7 +195,7 @@ class _Planner:
             yield sources[remote.name], remote
         self._index(listed)
 
-    def _gather(self, outcomes: Iterable[Outcome[_Found, Decision]]) -> list[Decision]:
+    def _gather(self, outcomes: Iterable[Outcome[_Found]]) -> list[Decision]:
         decisions, failed = {}, {}
         secrets, remote_errors = self.strategy.secrets, self.strategy.remote_errors
         for (source, _), decision, error in outcomes:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connections
 
-from collectfasta.executor import Executor, Outcome
+from collectfasta.executor import Executor
 
 each_number_of_threads = pytest.mark.parametrize("threads", [0, 1, 2, 8])
 # Waited only by a test that fails.
@@ -37,19 +37,19 @@ def double_of_even(number: int) -> int:
 @pytest.mark.parametrize("number", [0, 1, 2, 100])
 def test_every_item_has_exactly_one_outcome(threads: int, number: int) -> None:
     outcomes = Executor(threads).run(double_of_even, range(number))
-    assert sorted(each.item for each in outcomes) == list(range(number))
+    assert sorted(item for item, _, _ in outcomes) == list(range(number))
 
 
 @each_number_of_threads
 def test_an_outcome_is_the_result_of_its_own_item(threads: int) -> None:
     outcomes = Executor(threads).run(double_of_even, range(0, 100, 2))
-    assert {each.item: each.result for each in outcomes} == {n: 2 * n for n in range(0, 100, 2)}
+    assert {item: result for item, result, _ in outcomes} == {n: 2 * n for n in range(0, 100, 2)}
 
 
 @each_number_of_threads
 def test_an_error_is_an_outcome_and_the_others_go_on(threads: int) -> None:
     outcomes = list(Executor(threads).run(double_of_even, range(100)))
-    failed = {each.item: each.error for each in outcomes if each.error is not None}
+    failed = {item: error for item, _, error in outcomes if error is not None}
     assert sorted(failed) == list(range(1, 100, 2))
     assert all(isinstance(error, BrokenFileError) for error in failed.values())
 
@@ -61,13 +61,13 @@ def test_no_exception_is_lost_or_ends_the_iteration(threads: int, error: Excepti
         raise error
 
     outcomes = list(Executor(threads).run(fail, range(3)))
-    assert [each.error for each in outcomes] == [error, error, error]
+    assert [found for _, _, found in outcomes] == [error, error, error]
 
 
 @each_number_of_threads
 def test_equal_items_have_an_outcome_each(threads: int) -> None:
     outcomes = Executor(threads).run(double_of_even, [4, 4, 4])
-    assert [each.result for each in outcomes] == [8, 8, 8]
+    assert [result for _, result, _ in outcomes] == [8, 8, 8]
 
 
 @each_number_of_threads
@@ -85,7 +85,7 @@ def test_what_is_no_exception_is_raised_to_the_caller(
 
 def test_inline_the_caller_does_the_work() -> None:
     outcomes = Executor(0).run(lambda _: threading.get_ident(), range(3))
-    assert {each.result for each in outcomes} == {threading.get_ident()}
+    assert {result for _, result, _ in outcomes} == {threading.get_ident()}
 
 
 def test_inline_nothing_is_done_before_it_is_asked_for() -> None:
@@ -100,7 +100,7 @@ def test_threads_work_at_the_same_time() -> None:
     # Each waits for seven others.
     barrier = threading.Barrier(8)
     outcomes = Executor(8).run(lambda _: barrier.wait(WAIT_SECONDS), range(8))
-    assert [each.error for each in outcomes] == [None] * 8
+    assert [found for _, _, found in outcomes] == [None] * 8
 
 
 def test_no_more_threads_work_than_allowed() -> None:
@@ -127,9 +127,9 @@ def test_outcomes_come_in_the_order_in_which_they_are_done() -> None:
             assert second_is_done.wait(WAIT_SECONDS)
 
     outcomes = Executor(2).run(work, range(2))
-    assert next(outcomes) == Outcome(1, None, None)
+    assert next(outcomes) == (1, None, None)
     second_is_done.set()
-    assert next(outcomes) == Outcome(0, None, None)
+    assert next(outcomes) == (0, None, None)
     outcomes.close()
 
 
@@ -143,7 +143,7 @@ def test_items_are_worked_on_while_others_are_awaited() -> None:
         yield 2
 
     outcomes = Executor(2).run(lambda _: first_is_done.set(), items())
-    assert sorted(each.item for each in outcomes) == [1, 2]
+    assert sorted(item for item, _, _ in outcomes) == [1, 2]
 
 
 @each_number_of_threads
@@ -160,7 +160,7 @@ def test_what_the_items_raise_is_raised_to_the_caller(threads: int) -> None:
 @pytest.mark.parametrize("number", [0, 1, 15, 16, 17, 100])
 def test_every_item_of_a_batch_has_exactly_one_outcome(threads: int, number: int) -> None:
     outcomes = Executor(threads, batch=16).run(double_of_even, range(number))
-    assert sorted(each.item for each in outcomes) == list(range(number))
+    assert sorted(item for item, _, _ in outcomes) == list(range(number))
 
 
 def test_closing_early_cancels_the_rest_inline() -> None:
@@ -202,7 +202,7 @@ def test_the_outcomes_of_what_is_under_way_are_still_yielded_after_cancelling() 
 
     canceller = threading.Thread(target=cancel_when_two_are_under_way)
     canceller.start()
-    assert sorted(outcomes) == [Outcome(0, None, None), Outcome(1, None, None)]
+    assert sorted(outcomes) == [(0, None, None), (1, None, None)]
     canceller.join()
 
 
