@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from threading import Lock
-from typing import IO, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from collectfasta import settings
 from collectfasta.remote import Page
 from collectfasta.strategies.s3 import S3Engine, S3Object, S3Sender, UnsupportedError
+
+if TYPE_CHECKING:
+    from collectfasta.strategies.s3_connection import S3Connection
 
 T = TypeVar("T")
 
@@ -34,7 +37,7 @@ class CombinedEngine:
         # In the order in which they were met; a dict, because several threads may add to it.
         self._reasons: dict[str, None] = {}
         self._fast: S3Engine | None = None
-        self._sender: S3Sender | None = None
+        self._connection: S3Connection | None = None
         self._is_given_up = False
         try:
             self._make_fast()
@@ -54,12 +57,17 @@ class CombinedEngine:
         from collectfasta.strategies.s3_connection import connection_of
         from collectfasta.strategies.s3_obstore import ObstoreEngine
 
-        connection = connection_of(self._storage)
-        self._fast = ObstoreEngine(connection, self._storage.transfer_config)
-        if find_spec("awscrt") and not connection.proxy:
-            from collectfasta.strategies.s3_crt import CrtSender
+        self._connection = connection_of(self._storage)
+        self._fast = ObstoreEngine(self._connection, self._storage.transfer_config)
 
-            self._sender = CrtSender(connection, self._threads)
+    @cached_property
+    def _sender(self) -> S3Sender | None:
+        connection = self._connection
+        if connection is None or connection.proxy or not find_spec("awscrt"):
+            return None
+        from collectfasta.strategies.s3_crt import CrtSender
+
+        return CrtSender(connection, self._threads)
 
     @cached_property
     def _exact(self) -> S3Engine:
@@ -75,7 +83,8 @@ class CombinedEngine:
 
     @property
     def _made(self) -> list[Any]:
-        made = self._fast, self._sender, self.__dict__.get("_exact")
+        known = vars(self)
+        made = self._fast, known.get("_sender"), known.get("_exact")
         return [engine for engine in made if engine is not None]
 
     @property
@@ -122,7 +131,8 @@ class CombinedEngine:
         with self._lock:
             made = self._made
         for engine in made:
-            if engine is not self._sender:
+            # What a sender sends is small, and ends by itself.
+            if hasattr(engine, "abort"):
                 engine.abort()
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -146,9 +156,12 @@ class CombinedEngine:
     def _fast_ones(self, *, is_put: bool) -> Iterator[S3Engine]:
         if self._fast and not self._is_given_up:
             yield self._fast
-        if self._sender and is_put and not self._is_given_up:
-            # Asked for no more than it can.
-            yield cast("S3Engine", self._sender)
+        if is_put and not self._is_given_up:
+            with self._lock:
+                sender = self._sender
+            if sender:
+                # Asked for no more than it can.
+                yield cast("S3Engine", sender)
 
 
 def _from_start(body: T) -> T:
