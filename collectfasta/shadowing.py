@@ -71,7 +71,11 @@ def noting_names(storage: Any, *, dry_run: bool = False) -> Iterator[set[str]]:
 
 def unwrapped(storage: Any) -> Any:
     """Return the storage behind one of Django's lazy ones."""
-    return storage.__dict__["_wrapped"] if isinstance(storage, LazyObject) else storage
+    if not isinstance(storage, LazyObject):
+        return storage
+    # Asked for its class, it makes what it stands for.
+    _ = storage.__class__
+    return storage.__dict__["_wrapped"]
 
 
 def is_overridden(cls: type, name: str, *, outside: tuple[str, ...]) -> bool:

@@ -43,10 +43,11 @@ CHANGED_OBJECTS = 2 * 2 + 2
 
 # What the clouds have in common is asked of each, and all of it of S3.
 VARIANTS = [
-    ("s3", "Memory", "0"),
-    ("s3", "Memory", "8"),
-    ("s3", "FileSystem", "0"),
-    ("s3", "FileSystem", "8"),
+    ("s3_obstore", "Memory", "0"),
+    ("s3_obstore", "Memory", "8"),
+    ("s3_obstore", "FileSystem", "8"),
+    ("s3_boto3", "Memory", "8"),
+    ("s3_boto3", "FileSystem", "0"),
     ("gcs", "Memory", "8"),
     ("azure", "FileSystem", "8"),
 ]

@@ -122,9 +122,10 @@ def tree(static_tree: StaticTree) -> StaticTree:
 
 
 BACKENDS = [
-    ("s3", S3_MANIFEST, 0),
-    ("s3", S3_MANIFEST, 8),
-    ("s3", S3_PLAIN, 8),
+    ("s3_obstore", S3_MANIFEST, 0),
+    ("s3_obstore", S3_MANIFEST, 8),
+    ("s3_boto3", S3_MANIFEST, 8),
+    ("s3_obstore", S3_PLAIN, 8),
     ("gcs", f"{__name__}.GoogleManifestStorage", 8),
     ("azure", f"{__name__}.AzureManifestStorage", 8),
 ]

@@ -391,7 +391,7 @@ class TestPrivacy:
         assert (storage.default_acl, storage.gzip) == ("public-read", True)
 
 
-@pytest.mark.parametrize("backend", ["s3", "gcs"])
+@pytest.mark.parametrize("backend", ["s3_obstore", "gcs"])
 def test_an_entry_is_readable_json_where_the_storage_compresses_json(
     backend: str,
     s3: S3Cloud,
