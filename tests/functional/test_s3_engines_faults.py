@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -167,17 +168,15 @@ class TestServerThatIsNoServer:
         assert "\n" not in message
 
     @pytest.mark.parametrize("whole", [b"<ListBucketResult><IsTrunc", b"", b"<html></html>", b"{}"])
-    def test_listing_that_is_cut_off_publishes_nothing_wrong(
+    def test_listing_that_is_cut_off_is_an_error_or_all_is_sent(
         self, s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic, whole: bytes
     ) -> None:
         s3.recorder.fail(is_list, 200, whole)
 
-        try:
+        with suppress(CommandError):
             collectstatic(s3, options=ONCE)
-        except CommandError as error:
-            assert "\n" not in str(error)
-        else:
-            assert s3.keys() == NAMES
+
+        assert s3.keys() in ([], NAMES)
 
 
 ELSEWHERE: dict[str, tuple[int, bytes, dict[str, str]]] = {
@@ -203,11 +202,9 @@ class TestOtherRegion:
     """boto3 finds its way there; obstore does not."""
 
     @pytest.fixture
-    def moved(
-        self, s3_obstore: S3Cloud, tree: StaticTree, match: Match, answer: Any
-    ) -> Iterator[S3Cloud]:
+    def moved(self, s3_obstore: S3Cloud, tree: StaticTree, match: Match, answer: Any) -> S3Cloud:
         s3_obstore.recorder.fail(both(by_obstore, match), *answer)
-        yield s3_obstore
+        return s3_obstore
 
     def test_boto3_takes_over(self, moved: S3Cloud, collectstatic: CollectStatic) -> None:
         run = collectstatic(moved, threads=0, verbosity=2)
