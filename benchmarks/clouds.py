@@ -201,7 +201,7 @@ def work(cloud: str, url: str, root: str, location: str, way: str, threads: int)
     is_ours = way == _WAYS[1]
     start = time.process_time()
     outcomes = Executor(threads).run(strategy.upload if is_ours else save, files)
-    errors = [outcome.error for outcome in outcomes if outcome.error]
+    errors = [error for _, _, error in outcomes if error]
     if errors:
         raise errors[0]
     sent = time.process_time()

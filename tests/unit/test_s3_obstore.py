@@ -13,6 +13,7 @@ from storages.backends.s3 import S3Storage
 
 from collectfasta.strategies import s3_obstore
 from collectfasta.strategies.s3 import UnsupportedError
+from collectfasta.strategies.s3_connection import connection_of
 from collectfasta.strategies.s3_obstore import ObstoreEngine
 
 URL = "http://127.0.0.1:1"
@@ -20,7 +21,8 @@ URL = "http://127.0.0.1:1"
 
 def engine_of(**options: Any) -> ObstoreEngine:
     keys = {"access_key": "a", "secret_key": "s3cr3t", "bucket_name": "my-bucket"}
-    return ObstoreEngine(S3Storage(**{"endpoint_url": URL, **keys, **options}))
+    storage = S3Storage(**{"endpoint_url": URL, **keys, **options})
+    return ObstoreEngine(connection_of(storage), storage.transfer_config)
 
 
 @pytest.fixture
