@@ -88,7 +88,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "no-value": {"CacheControl": "", "Metadata": {"a": ""}},
     "umlaut": {"ContentDisposition": 'attachment; filename="ü.css"'},
     "tab": {"CacheControl": "a\tb"},
-    "like-a-header": {"Metadata": {"cachecontrol": "1", "ContentType": "2", "Storage-Class": "3"}},
+    "like-a-header": {"Metadata": {"Storage-Class": "1"}},
+    "nearly-a-header": {"Metadata": {"cachecontrol": "1", "contenttype": "2"}},
     "like-another": {"Metadata": {"content-length": "4", "acl": "5", "expires": "6"}},
     "odd-names": {"Metadata": {"a.b": "1", "_c": "2"}},
     "many": {"Metadata": {f"name-{n}": str(n) for n in range(20)}},
@@ -141,8 +142,10 @@ def deploy(
 
 
 def everything(cloud: S3Cloud) -> dict[str, Any]:
-    """Return the body, headers, ETag, ACL and tags of each object."""
-    return {key: _described(cloud, key) for key in cloud.keys()}
+    """Return the body, headers, ETag, tags and ACL of each object."""
+    # Django sorts the manifest's names since 6.0 only: its bytes are compared elsewhere, parsed.
+    keys = (key for key in cloud.keys() if not key.endswith("staticfiles.json"))
+    return {key: _described(cloud, key) for key in keys}
 
 
 def _described(cloud: S3Cloud, key: str) -> Any:

@@ -57,6 +57,30 @@ def test_nothing_is_left_to_the_environment(made: dict[str, Any]) -> None:
     assert {"endpoint", "region", "credential_provider", "virtual_hosted_style_request"} <= {*made}
 
 
+class TestProxy:
+    """obstore would take one from the environment where it is told of none."""
+
+    @pytest.fixture(autouse=True)
+    def _no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("http_proxy", "no_proxy", "HTTP_PROXY", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+
+    def test_without_one_no_host_has_one(self, made: dict[str, Any]) -> None:
+        engine_of()
+
+        assert made["client_options"]["proxy_excludes"] == "0.0.0.0/0,::/0,*"
+
+    def test_botocores_is_every_hosts(
+        self, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://proxy:3128")
+
+        engine_of()
+
+        assert made["client_options"]["proxy_url"] == "http://proxy:3128"
+        assert made["client_options"]["proxy_excludes"] == ""
+
+
 def test_certificates_are_read_for_tls_only(made: dict[str, Any]) -> None:
     engine_of(endpoint_url="https://s3.example.com")
     assert b"BEGIN CERTIFICATE" in made["client_options"]["root_certificate"]
