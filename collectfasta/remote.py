@@ -210,7 +210,9 @@ def _list_range(
     while position < len(expected):
         page = list_from(expected[position], last)
         found += _hits(page, wanted)
-        if page.is_last or not page.entries:
+        # A server that does not go on from where it is asked to would be listed for ever. What it
+        # does not tell is sent again.
+        if page.is_last or not page.entries or page.entries[-1][0] <= last:
             break
         last = page.entries[-1][0]
         position = bisect_right(expected, last)

@@ -90,11 +90,14 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix, letter by letter."""
-        page, last = Page[S3Object]((), is_last=False), ""
+        page, before, last = Page[S3Object]((), is_last=False), "", ""
         while not page.is_last:
             page = self._engine.exact.list_page(self.prefix, last)
             for last, _ in page.entries:
                 yield last
+            if last <= before:
+                return
+            before = last
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""

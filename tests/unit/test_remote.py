@@ -347,6 +347,11 @@ class TestLeapfrog:
         bucket = Bucket(["a.css"], 1000)
         assert list(leapfrog(["a.css", "a.css"], getattr(bucket, way))) == [("a.css", "a.css")]
 
+    def test_a_server_that_does_not_go_on_is_not_listed_for_ever(self) -> None:
+        bucket = Bucket([f"{n}" for n in range(9)], 3)
+        pages = leapfrog(bucket.keys, lambda *_: bucket.page(0))
+        assert sorted(pages) == [(key, key) for key in "012"]
+
     def test_an_empty_page_ends_the_listing(self) -> None:
         pages = iter([Page[str]((), is_last=False)])
         assert list(leapfrog(["a.css"], lambda *_: next(pages))) == []
