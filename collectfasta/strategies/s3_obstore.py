@@ -47,9 +47,9 @@ _PAGE = 1000
 
 # obstore holds a body that it sends at once, and each part, in memory. What is larger than a small
 # file is sent by so many threads at a time, whatever their number, and a part takes its share.
-_LARGE_BODIES = 4
+_LARGE_BODIES = 3
 _LARGEST_BODY = 16 * 1024 * 1024
-_PARTS_IN_MEMORY = 32 * 1024 * 1024
+_PARTS_IN_MEMORY = 16 * 1024 * 1024
 
 # For a whole request. Parts that are sent at the same time take it at 1.5 Mbit/s.
 _TIMEOUT = timedelta(minutes=3)

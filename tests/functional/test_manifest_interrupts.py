@@ -59,6 +59,8 @@ class WhileStaging(S3ManifestStaticStorage):
         return super().file_hash(name, content)
 
 class WhileComparing(S3ManifestStaticStorage):
+    gzip = True  # what is compressed depends on the parameters
+
     def get_object_parameters(self, name):
         if name == "5.js":
             interrupt()
@@ -97,6 +99,7 @@ class Project:
             "STATIC_URL": "/static/",
             "STATICFILES_DIRS": [str(self._tree.root)],
             "STORAGES": self._cloud.storages(backend, endpoint_url=endpoint),
+            **self._cloud.settings,
             **settings,
         }
         text = "\n".join(f"{name} = {pprint.pformat(value)}" for name, value in lines.items())

@@ -37,6 +37,7 @@ def peak_memory(cloud: Cloud, tree: StaticTree, tmp_path: Path, threads: int) ->
         "STATIC_URL": "/static/",
         "STATICFILES_DIRS": [str(tree.root)],
         "STORAGES": cloud.storages(),
+        **cloud.settings,
         "COLLECTFASTA_THREADS": threads,
     }
     path = tmp_path / "settings.pickle"

@@ -13,6 +13,7 @@ from botocore.config import Config
 from django.core.management import CommandError
 from storages.backends.s3 import S3StaticStorage
 
+from collectfasta.strategies import s3_combined
 from tests.conftest import CollectStatic, Run, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.recorder import Recorder, Request
@@ -139,6 +140,13 @@ class TestSetting:
         assert s3_obstore.requests == []
 
 
+@pytest.fixture
+def no_awscrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what obstore can't send to boto3."""
+    monkeypatch.setattr(s3_combined, "find_spec", lambda name: name == "obstore" or None)
+
+
+@pytest.mark.usefixtures("no_awscrt")
 class TestPerObject:
     def test_only_what_obstore_can_not_send_goes_by_boto3(
         self, s3_obstore: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
