@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from django.core.files.storage import Storage
 
 from collectfasta.deploy import Deploy, in_words
 from collectfasta.plan import Decision, Plan
 from collectfasta.source import SourceFile
 from collectfasta.staging import Stage
-from collectfasta.strategies.base import Strategy, load_strategy
-from collectfasta.strategies.selection import strategy_for
-
-
-class SaveStrategy(Strategy[Storage]):
-    """Save whatever there is to save, to any storage."""
-
-    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
-        """Return True."""
-        return True
+from collectfasta.strategies.selection import sending_strategy
 
 
 def without_manifest(plan: Plan, stage: Stage) -> list[Decision]:
@@ -52,13 +40,8 @@ def commit(
         deploy.send(deploy.plan(own).uploads if own else (), on_sent)
         return own
     elsewhere = [each for each in (*own, stage.manifest) if each]
-    strategy = _make_strategy(stage.manifest_storage)
+    strategy = sending_strategy(stage.manifest_storage)
     with in_words(strategy, full=deploy.full):
         other = deploy.to(strategy)
         other.send(other.plan(elsewhere).uploads, on_sent)
     return own
-
-
-def _make_strategy(storage: Storage) -> Strategy[Any]:
-    path = strategy_for(storage.__class__, staged=False)
-    return (load_strategy(path) if path else SaveStrategy)(storage)

@@ -12,12 +12,11 @@ from typing import Any
 from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage, Storage
 
-from collectfasta.commit import SaveStrategy
 from collectfasta.deploy import in_words
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
-from collectfasta.strategies.base import Strategy, load_strategy
-from collectfasta.strategies.selection import strategy_for
+from collectfasta.strategies.base import Strategy
+from collectfasta.strategies.selection import sending_strategy
 
 FOLDER = "collectfasta-cache"
 _ENTRY = re.compile(rf"(.*/)?{FOLDER}/[0-9a-f]{{64}}\.json", re.DOTALL)
@@ -47,8 +46,7 @@ class EntryObjects:
     """
 
     def __init__(self, storage: Storage) -> None:
-        path = strategy_for(storage.__class__, staged=False)
-        self.strategy: Strategy[Any] = (load_strategy(path) if path else SaveStrategy)(storage)
+        self.strategy = sending_strategy(storage)
         self._storage = storage
 
     @cached_property

@@ -76,11 +76,6 @@ class RemoteIndex:
         self._objects = None if objects is None else {each.name: each for each in objects}
         self._look_up = look_up
 
-    @property
-    def is_listed(self) -> bool:
-        """Whether it knows every object, so that asking for one costs nothing."""
-        return self._objects is not None
-
     def get(self, name: str) -> RemoteObject | None:
         """Return the object of this name, None where there is none."""
         if self._objects is None:

@@ -25,11 +25,11 @@ from collectfasta.checksums import Checksum, read_chunks
 from collectfasta.remote import ListingDeniedError, RemoteObject
 from collectfasta.shadowing import is_overridden, saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
-from collectfasta.strategies.azure_gcloud_session import shorten_way
 from collectfasta.strategies.azure_listing import BlobListing
-from collectfasta.strategies.counting import Counter, mount_pool
+from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
+from collectfasta.strategies.requests_session import mount_pool, shorten_way
 
 # The SDK holds what it puts in one request in memory, up to 64 MiB. Larger files go by blocks.
 _ONE_REQUEST = 4 * 1024 * 1024

@@ -21,10 +21,10 @@ from storages.backends.gcloud import GoogleCloudStorage
 from collectfasta.checksums import Checksum
 from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
 from collectfasta.source import Payload, SourceFile
-from collectfasta.strategies.azure_gcloud_session import shorten_way
-from collectfasta.strategies.counting import Counter, mount_pool
+from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
+from collectfasta.strategies.requests_session import mount_pool, shorten_way
 
 # What is sent in one request is held in memory, so larger files go by resumable upload, in chunks
 # that must be multiples of 256 KiB (https://cloud.google.com/storage/docs/resumable-uploads).

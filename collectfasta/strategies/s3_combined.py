@@ -52,10 +52,11 @@ class CombinedEngine:
         """
         if settings.s3_engine == "boto3":
             raise UnsupportedError("COLLECTFASTA_S3_ENGINE")
-        if not find_spec("obstore"):
-            raise UnsupportedError("obstore is not installed")
+        try:
+            from collectfasta.strategies.s3_obstore import ObstoreEngine
+        except ImportError:
+            raise UnsupportedError("obstore is not installed") from None
         from collectfasta.strategies.s3_connection import connection_of
-        from collectfasta.strategies.s3_obstore import ObstoreEngine
 
         self._connection = connection_of(self._storage)
         self._fast = ObstoreEngine(self._connection, self._storage.transfer_config)

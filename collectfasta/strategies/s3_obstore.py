@@ -7,16 +7,15 @@ boto3 would where a request needs no more than a plain key and the usual headers
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from typing import IO, TYPE_CHECKING, Any
 
 import obstore
-from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
@@ -24,8 +23,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from obstore.exceptions import BaseError, InvalidPathError
-from obstore.store import S3Store
 
+from collectfasta.checksums import read_chunks
 from collectfasta.remote import ListingDeniedError, Page
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import (
@@ -38,30 +37,19 @@ from collectfasta.strategies.s3 import (
 )
 from collectfasta.strategies.s3_connection import S3Connection
 from collectfasta.strategies.s3_errors import client_error, is_in_another_region
+from collectfasta.strategies.s3_obstore_setup import CredentialProvider, make_store
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
-    from botocore.credentials import Credentials
 
 _PAGE = 1000
+_READ_SIZE = 64 * 1024
 
 # obstore holds a body that it sends at once, and each part, in memory. What is larger than a small
 # file is sent by so many threads at a time, whatever their number, and a part takes its share.
 _LARGE_BODIES = 3
 _LARGEST_BODY = 16 * 1024 * 1024
 _PARTS_IN_MEMORY = 16 * 1024 * 1024
-
-# For a whole request. Parts that are sent at the same time take it at 1.5 Mbit/s.
-_TIMEOUT = timedelta(minutes=3)
-_ALL_HOSTS = "0.0.0.0/0,::/0,*"
-_BACKOFF = {
-    "init_backoff": timedelta(milliseconds=100),
-    "max_backoff": timedelta(seconds=20),
-    "base": 2,
-}
-
-# Credentials that expire are botocore's to refresh: nobody else holds them for longer than this.
-_LASTING = timedelta(minutes=10)
 
 _ATTRIBUTES = {
     "CacheControl": "Cache-Control",
@@ -93,8 +81,8 @@ class ObstoreEngine:
     def __init__(self, connection: S3Connection, config: TransferConfig) -> None:
         self._connection = connection
         self._config = config
-        self._credentials = _CredentialProvider(connection.credentials)
-        self._store = _make_store(connection, self._credentials)
+        self._credentials = CredentialProvider(connection.credentials)
+        self._store = make_store(connection, self._credentials)
         self._count = Counter()
         self._large_bodies = threading.BoundedSemaphore(_LARGE_BODIES)
         self._large_uploads = threading.Lock()
@@ -168,9 +156,9 @@ class ObstoreEngine:
         if size > _LARGEST_BODY:
             raise UnsupportedError("large files in one request")
         with self._large_bodies:
-            return self._put(key, body.read(), attributes)
+            return self._put(key, _in_memory(body, size), attributes)
 
-    def _put(self, key: str, body: bytes, attributes: dict[str, str]) -> str:
+    def _put(self, key: str, body: bytes | mmap.mmap, attributes: dict[str, str]) -> str:
         with self._requesting("PutObject"):
             answer = obstore.put(self._store, key, body, attributes=attributes, use_multipart=False)
         return (answer["e_tag"] or "").strip('"')
@@ -274,87 +262,6 @@ def _code(refusal: ClientError) -> str:
     return refusal.response["Error"].get("Code", "")
 
 
-def _make_store(connection: S3Connection, credentials: _CredentialProvider) -> Any:
-    """Make a store that leaves nothing to obstore's defaults and environment variables.
-
-    Raises:
-        UnsupportedError: It can't be made here.
-    """
-    options: Any = {
-        "allow_http": not connection.is_secure,
-        "connect_timeout": timedelta(seconds=connection.connect_timeout),
-        "timeout": _TIMEOUT,
-        # Or else it takes one from the environment, by other rules than botocore's.
-        "proxy_url": connection.proxy or connection.url,
-        "proxy_excludes": "" if connection.proxy else _ALL_HOSTS,
-    }
-    if connection.is_secure:
-        options["root_certificate"] = _read(connection.ca_bundle)
-    retries: Any = {
-        "max_retries": connection.attempts - 1,
-        "backoff": _BACKOFF,
-        "retry_timeout": _TIMEOUT,
-    }
-    try:
-        return S3Store(
-            connection.bucket,
-            client_options=options,
-            retry_config=retries,
-            credential_provider=credentials,
-            endpoint=connection.url,
-            region=connection.region,
-            virtual_hosted_style_request=connection.is_virtual_hosted,
-            request_payer=False,
-            skip_signature=False,
-            unsigned_payload=False,
-        )
-    except (BaseError, ValueError):
-        # Its text may have the proxy's password.
-        raise UnsupportedError("obstore can't be set up") from None
-
-
-def _read(ca_bundle: str) -> bytes:
-    """Return the certificates that botocore trusts: a slim system may have none of its own."""
-    try:
-        with open(ca_bundle, "rb") as certificates:
-            return certificates.read()
-    except OSError:
-        raise UnsupportedError("the certificates can't be read") from None
-
-
-class _CredentialProvider:
-    """Give obstore botocore's credentials, which botocore refreshes.
-
-    Attributes:
-        error: Why there were none when they were last asked for.
-    """
-
-    def __init__(self, credentials: Credentials) -> None:
-        self.error: Exception | None = None
-        self._credentials = credentials
-
-    def __call__(self) -> Any:
-        try:
-            frozen = self._credentials.get_frozen_credentials()
-        except Exception as error:
-            self.error = error
-            raise
-        self.error = None
-        return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
-            "expires_at": self._ask_again(),
-        }
-
-    def _ask_again(self) -> datetime | None:
-        """Return when obstore takes them for expired; it asks again 5 minutes before."""
-        if not isinstance(self._credentials, RefreshableCredentials):
-            return None
-        lasting = not self._credentials.refresh_needed(refresh_in=_LASTING.seconds)
-        return datetime.now(timezone.utc) + (_LASTING if lasting else timedelta(0))
-
-
 class _Abortable(io.RawIOBase):
     """A body in parts whose reading fails once the upload is to be aborted."""
 
@@ -401,6 +308,24 @@ def _opened(body: str | IO[bytes]) -> Iterator[IO[bytes]]:
             yield stream
     else:
         yield body
+
+
+def _in_memory(body: IO[bytes], size: int) -> mmap.mmap:
+    """Read a body into memory that the system gets back when it is sent.
+
+    What the allocator gives to one thread after the other it keeps, a body's size for each.
+
+    Raises:
+        ValueError: It has another size.
+    """
+    memory = mmap.mmap(-1, size)
+    for chunk in read_chunks(body, _READ_SIZE):
+        if memory.tell() + len(chunk) > size:
+            raise ValueError("it has become longer while it was read")
+        memory.write(chunk)
+    if memory.tell() < size:
+        raise ValueError("it has become shorter while it was read")
+    return memory
 
 
 def _describe(meta: Mapping[str, Any], *, is_certain: bool = False) -> S3Object:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.files.storage import Storage
 
 from collectfasta import settings
-from collectfasta.strategies.base import Strategy
+from collectfasta.strategies.base import Strategy, load_strategy
 
 _STRATEGIES = {
     "storages.backends.s3.S3Storage": "collectfasta.strategies.boto3.Boto3Strategy",
@@ -32,6 +34,14 @@ _MANIFEST_STRATEGIES = {
 }
 
 
+class SaveStrategy(Strategy[Storage]):
+    """Save whatever there is to save, to any storage."""
+
+    def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
+        """Return True."""
+        return True
+
+
 def strategy_for(storage_class: type[Storage], *, staged: bool = True) -> str | None:
     """Return the dotted path of the strategy for a storage class, None if there is none.
 
@@ -45,6 +55,12 @@ def strategy_for(storage_class: type[Storage], *, staged: bool = True) -> str | 
     if staged and (_MANIFEST in _class_paths(storage_class) or settings.staging_storage):
         return _MANIFEST_STRATEGIES.get(found, _STRATEGIES[found])
     return _STRATEGIES[found]
+
+
+def sending_strategy(storage: Storage) -> Strategy[Any]:
+    """Return a strategy that sends to a storage of any class, and stages nothing."""
+    path = strategy_for(storage.__class__, staged=False)
+    return (load_strategy(path) if path else SaveStrategy)(storage)
 
 
 def fits(strategy: type[Strategy[Storage]], storage_class: type[Storage]) -> bool:

@@ -187,12 +187,10 @@ class TestRemoteIndex:
 
     def test_an_empty_listing_is_a_listing(self) -> None:
         index = RemoteIndex([], refuse)
-        assert index.is_listed
         assert index.get("a.css") is None
 
     def test_without_a_listing_each_object_is_looked_up(self) -> None:
         index = RemoteIndex(None, lambda name: RemoteObject(name, "v"))
-        assert not index.is_listed
         assert index.get("a.css") == RemoteObject("a.css", "v")
 
 

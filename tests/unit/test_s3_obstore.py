@@ -11,10 +11,11 @@ from botocore.config import Config
 from botocore.credentials import Credentials, RefreshableCredentials
 from storages.backends.s3 import S3Storage
 
-from collectfasta.strategies import s3_obstore
+from collectfasta.strategies import s3_obstore_setup
 from collectfasta.strategies.s3 import UnsupportedError
 from collectfasta.strategies.s3_connection import connection_of
 from collectfasta.strategies.s3_obstore import ObstoreEngine
+from collectfasta.strategies.s3_obstore_setup import CredentialProvider
 
 URL = "http://127.0.0.1:1"
 
@@ -29,7 +30,7 @@ def engine_of(**options: Any) -> ObstoreEngine:
 def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the store is made with."""
     made: dict[str, Any] = {}
-    monkeypatch.setattr(s3_obstore, "S3Store", lambda *_, **options: made.update(options))
+    monkeypatch.setattr(s3_obstore_setup, "S3Store", lambda *_, **options: made.update(options))
     return made
 
 
@@ -171,10 +172,10 @@ class TestCredentials:
             return {"access_key": "a", "secret_key": "b", "token": "c", "expiry_time": expires}
 
         credentials = RefreshableCredentials.create_from_metadata(fetch(), fetch, "test")
-        return s3_obstore._CredentialProvider(credentials)
+        return CredentialProvider(credentials)
 
     def test_fixed_ones_never_expire(self) -> None:
-        given = s3_obstore._CredentialProvider(Credentials("a", "b"))()
+        given = CredentialProvider(Credentials("a", "b"))()
 
         assert given["expires_at"] is None
 

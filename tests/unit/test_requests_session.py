@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from requests import Session
 
-from collectfasta.strategies.azure_gcloud_session import shorten_way
+from collectfasta.strategies.requests_session import shorten_way
 
 BODY = b"body { color: red }"
 

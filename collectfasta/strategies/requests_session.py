@@ -1,4 +1,4 @@
-"""Take the SDKs' requests through a session of ``requests`` by a shorter way.
+"""The sessions of ``requests`` by which Azure's and Google's SDKs send: pooled, and shortened.
 
 Azure's and Google's SDKs send by ``Session.request()``, which for each request reads the
 environment's proxies, looks for a ``.netrc``, copies jars of cookies and builds the chain of
@@ -13,6 +13,25 @@ from functools import lru_cache
 from typing import Any
 
 from requests import PreparedRequest, Request, Response, Session
+from requests.adapters import HTTPAdapter
+
+from collectfasta.strategies.counting import Counter
+
+
+def mount_pool(session: Session, threads: int, counter: Counter) -> None:
+    """Give a session of ``requests`` a connection for each thread, and count what it sends.
+
+    Its own pool holds 10 connections and throws away what exceeds them. Retries stay the SDK's.
+    """
+
+    class CountingAdapter(HTTPAdapter):
+        def send(self, *args: Any, **kwargs: Any) -> Any:
+            counter.add()
+            return super().send(*args, **kwargs)
+
+    size = max(threads, 10)
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, CountingAdapter(pool_connections=size, pool_maxsize=size))
 
 
 def shorten_way(session: Session) -> None:

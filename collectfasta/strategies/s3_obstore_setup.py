@@ -1,0 +1,110 @@
+"""How obstore is set up to reach a bucket as the storage's boto3 client would."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from botocore.credentials import RefreshableCredentials
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from collectfasta.strategies.s3 import UnsupportedError
+from collectfasta.strategies.s3_connection import S3Connection
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+
+# For a whole request. Parts that are sent at the same time take it at 1.5 Mbit/s.
+_TIMEOUT = timedelta(minutes=3)
+_ALL_HOSTS = "0.0.0.0/0,::/0,*"
+_BACKOFF = {
+    "init_backoff": timedelta(milliseconds=100),
+    "max_backoff": timedelta(seconds=20),
+    "base": 2,
+}
+
+# Credentials that expire are botocore's to refresh: nobody else holds them for longer than this.
+_LASTING = timedelta(minutes=10)
+
+
+def make_store(connection: S3Connection, credentials: CredentialProvider) -> Any:
+    """Make a store that leaves nothing to obstore's defaults and environment variables.
+
+    Raises:
+        UnsupportedError: It can't be made here.
+    """
+    options: Any = {
+        "allow_http": not connection.is_secure,
+        "connect_timeout": timedelta(seconds=connection.connect_timeout),
+        "timeout": _TIMEOUT,
+        # Or else it takes one from the environment, by other rules than botocore's.
+        "proxy_url": connection.proxy or connection.url,
+        "proxy_excludes": "" if connection.proxy else _ALL_HOSTS,
+    }
+    if connection.is_secure:
+        options["root_certificate"] = _read(connection.ca_bundle)
+    retries: Any = {
+        "max_retries": connection.attempts - 1,
+        "backoff": _BACKOFF,
+        "retry_timeout": _TIMEOUT,
+    }
+    try:
+        return S3Store(
+            connection.bucket,
+            client_options=options,
+            retry_config=retries,
+            credential_provider=credentials,
+            endpoint=connection.url,
+            region=connection.region,
+            virtual_hosted_style_request=connection.is_virtual_hosted,
+            request_payer=False,
+            skip_signature=False,
+            unsigned_payload=False,
+        )
+    except (BaseError, ValueError):
+        # Its text may have the proxy's password.
+        raise UnsupportedError("obstore can't be set up") from None
+
+
+def _read(ca_bundle: str) -> bytes:
+    """Return the certificates that botocore trusts: a slim system may have none of its own."""
+    try:
+        with open(ca_bundle, "rb") as certificates:
+            return certificates.read()
+    except OSError:
+        raise UnsupportedError("the certificates can't be read") from None
+
+
+class CredentialProvider:
+    """Give obstore botocore's credentials, which botocore refreshes.
+
+    Attributes:
+        error: Why there were none when they were last asked for.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.error: Exception | None = None
+        self._credentials = credentials
+
+    def __call__(self) -> Any:
+        """Return credentials as obstore wants them."""
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+        except Exception as error:
+            self.error = error
+            raise
+        self.error = None
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": self._ask_again(),
+        }
+
+    def _ask_again(self) -> datetime | None:
+        """Return when obstore takes them for expired; it asks again 5 minutes before."""
+        if not isinstance(self._credentials, RefreshableCredentials):
+            return None
+        lasting = not self._credentials.refresh_needed(refresh_in=_LASTING.seconds)
+        return datetime.now(timezone.utc) + (_LASTING if lasting else timedelta(0))
