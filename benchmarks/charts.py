@@ -58,9 +58,10 @@ def draw(results: Results, path: Path) -> None:
 
 def _deploys(results: Results) -> Any:
     """Draw wall times with the most files: a row for each scenario, a column for each storage."""
-    cases = [case for case in results.cases() if case.scenario in _SCENARIOS]
+    measured = [*dict.fromkeys(case.scenario for case in results.cases())]
+    scenarios = [each for each in _SCENARIOS if each in measured] or measured
+    cases = [case for case in results.cases() if case.scenario in scenarios]
     files, latency = max((case.files, case.latency) for case in cases)
-    scenarios = [each for each in _SCENARIOS if any(case.scenario == each for case in cases)]
     storages = list(dict.fromkeys(case.storage for case in cases))
     size = 9.5, 0.6 + len(scenarios) * (0.5 + 0.2 * len(results.tools()))
     figure = Figure(figsize=size, layout="constrained")
