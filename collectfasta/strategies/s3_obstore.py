@@ -49,7 +49,7 @@ _READ_SIZE = 64 * 1024
 # file is sent by so many threads at a time, whatever their number, and a part takes its share.
 _LARGE_BODIES = 3
 _LARGEST_BODY = 16 * 1024 * 1024
-_PARTS_IN_MEMORY = 16 * 1024 * 1024
+_PARTS_IN_MEMORY = 8 * 1024 * 1024
 
 _ATTRIBUTES = {
     "CacheControl": "Cache-Control",
@@ -168,7 +168,8 @@ class ObstoreEngine:
     ) -> str:
         """Store a large file, named by its path or open, in parts and return the ETag.
 
-        One file at a time: its parts are what is sent in parallel.
+        One file at a time, and of it as many parts as fit into some MB: obstore has a part in
+        memory three times, as it is read, as it waits and as it is sent.
         """
         attributes = _attributes(parameters)
         self._check_key(key)
