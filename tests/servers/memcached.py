@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from pymemcache import Client
 
 from .process import HOST, Server, answers_line, started
+
+BACKEND = "django.core.cache.backends.memcached.PyMemcacheCache"
+# How pymemcache marks a pickle.
+_PICKLE = 1
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,27 @@ class MemcachedServer:
     def location(self) -> str:
         """Where it is."""
         return f"{HOST}:{self.process.port}"
+
+    def cache(self, **options: Any) -> dict[str, Any]:
+        """Return an entry of ``CACHES`` for it, with these ``OPTIONS``."""
+        return {"BACKEND": BACKEND, "LOCATION": self.location, "OPTIONS": options}
+
+    def keys(self) -> list[str]:
+        """Return the keys of all entries."""
+        with closing(Client(self.location)) as client:
+            lines = client.raw_command("lru_crawler metadump all", b"END\r\n").splitlines()
+        # key=%3A1%3Akey exp=-1 la=...
+        return sorted(unquote(line.split()[0][4:].decode()) for line in lines)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Store an entry as it is, as a pickle."""
+        with closing(Client(self.location)) as client:
+            client.set(key, value, flags=_PICKLE, noreply=False)
+
+    def delete(self, key: str) -> None:
+        """Delete an entry."""
+        with closing(Client(self.location)) as client:
+            client.delete(key, noreply=False)
 
 
 @contextmanager

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
 
 from .process import HOST, Server, answers_line, started
+
+BACKEND = "django.core.cache.backends.redis.RedisCache"
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,25 @@ class RedisServer:
         """Where it is and how to log in to it."""
         user = f":{self.password}@" if self.password else ""
         return f"redis://{user}{HOST}:{self.process.port}/0"
+
+    def cache(self, **options: Any) -> dict[str, Any]:
+        """Return an entry of ``CACHES`` for it, with these ``OPTIONS``."""
+        return {"BACKEND": BACKEND, "LOCATION": self.url, "OPTIONS": options}
+
+    def keys(self) -> list[str]:
+        """Return the keys of all entries."""
+        with Redis.from_url(self.url) as client:
+            return sorted(key.decode() for key in client.keys())
+
+    def put(self, key: str, value: bytes) -> None:
+        """Store an entry as it is."""
+        with Redis.from_url(self.url) as client:
+            client.set(key, value)
+
+    def delete(self, key: str) -> None:
+        """Delete an entry."""
+        with Redis.from_url(self.url) as client:
+            client.delete(key)
 
 
 @contextmanager
