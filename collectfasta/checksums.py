@@ -16,6 +16,7 @@ from functools import partial
 from typing import IO, Any, Literal
 
 from django.core.cache import BaseCache
+from django.core.cache.backends.db import BaseDatabaseCache
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
@@ -176,8 +177,12 @@ class ChecksumCache:
 
 
 def _set(entries: dict[str, str], cache: BaseCache) -> None:
-    if cache.set_many(entries, timeout=None):
-        raise CollectfastaError("refused by the server")
+    # Django's database cache says nothing of what it can't write, and waits for the lock each time.
+    is_silent = isinstance(cache, BaseDatabaseCache)
+    batches = [{key: text} for key, text in entries.items()] if is_silent else [entries]
+    for batch in batches:
+        if cache.set_many(batch, timeout=None) or (is_silent and cache.get_many(batch) != batch):
+            raise CollectfastaError("it refused an entry")
 
 
 @dataclass(frozen=True)
