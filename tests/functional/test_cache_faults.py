@@ -35,8 +35,8 @@ PASSWORD = "correct-horse-battery-staple"
 FOR_EVER: dict[str, dict[str, Any]] = {"redis": {"socket_timeout": None}, "memcached": {}}
 # A client that does not.
 NOT_LONG: dict[str, dict[str, Any]] = {
-    "redis": {"socket_timeout": 0.5},
-    "memcached": {"timeout": 0.5},
+    "redis": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+    "memcached": {"connect_timeout": 0.5, "timeout": 0.5},
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StaticTree
-from tests.functional.cache_faults import check_warning, opaque_server, paused, settings_for
+from tests.functional.cache_faults import check_warning, opaque_server, settings_for
 from tests.functional.test_manifest_interrupts import Ended, Project, end
 from tests.servers import memcached, redis
 from tests.servers.clouds.s3 import S3Cloud
@@ -120,7 +120,9 @@ def check_stderr(ended: Ended, action: str, cause: str) -> None:
 @pytest.mark.parametrize("module", [redis, memcached], ids=["redis", "memcached"])
 def test_a_process_ends_whose_cache_does_not_answer(module: Any, deploy: Deploys) -> None:
     options = {"socket_timeout": None} if module is redis else {}
-    with module.serve() as server, paused(server.process):
+    with module.serve() as server:
+        # For longer than a process is waited for.
+        server.process.pause()
         ended = deploy(server.cache(**options))
     check_stderr(ended, "read", "no answer in 2 s")
 
