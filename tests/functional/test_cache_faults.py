@@ -294,6 +294,17 @@ class TestGarbage:
         assert "3 static files copied" in deploy(server.cache())
         assert deploy.take_warnings() == []
 
+    @pytest.mark.parametrize("version", [0, 2])
+    def test_an_entry_of_another_version_is_not_trusted(
+        self, server: CacheServer, deploy: Deploys, version: int
+    ) -> None:
+        deploy(server.cache())
+        (key,) = server.keys()
+        entry = json.loads(caches[ALIAS].get(key.removeprefix(":1:")))
+        server.put(key, pickled(json.dumps({**entry, "format": version})))
+
+        deploy.see_that_the_next_work(server.cache())
+
     def test_an_entry_that_speaks_of_more_entries_than_there_are(
         self, server: CacheServer, deploy: Deploys
     ) -> None:

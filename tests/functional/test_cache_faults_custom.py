@@ -174,16 +174,16 @@ def test_a_file_that_changed_while_the_server_was_down_is_there_after_the_next_d
     assert deploy.take_warnings() == []
 
 
-@pytest.mark.parametrize("value", [b"", b"\x80\x81", b"cno_such_module\nNoSuchClass\n.", b"K\x01."])
-def test_an_entry_that_makes_no_sense_is_a_miss_for_one_file(
-    deploy: Deploys, server: MemcachedServer, value: bytes
-) -> None:
-    deploy(server.cache())
-    server.put(server.keys()[0], value)
+# memcached's client takes such a value for none by itself.
+@pytest.mark.parametrize("value", [b"", b"\x80\x81", b"cno_such_module\nNoSuchClass\n.", b"42"])
+def test_an_entry_that_makes_no_sense_is_a_miss_for_one_file(deploy: Deploys, value: bytes) -> None:
+    with redis.serve() as server:
+        deploy(server.cache())
+        server.put(server.keys()[0], value)
 
-    assert f"0 static files copied, {FILES} unmodified" in deploy(server.cache())
+        assert f"0 static files copied, {FILES} unmodified" in deploy(server.cache())
 
-    assert len(CachedRemoteHash.asked) == 1
-    deploy(server.cache())
-    assert CachedRemoteHash.asked == []
+        assert len(CachedRemoteHash.asked) == 1
+        deploy(server.cache())
+        assert CachedRemoteHash.asked == []
     assert deploy.take_warnings() == []
