@@ -26,6 +26,7 @@ from collectfasta.remote import ListingDeniedError, RemoteObject
 from collectfasta.shadowing import is_overridden, saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.azure_listing import BlobListing
+from collectfasta.strategies.azure_retry import retry_options
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -168,7 +169,8 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                 )
             else:
                 answer, size = self._put_blocks(blob, first, chunks, settings)
-        version = answer["etag"].strip('"')
+        # None is in an answer that was cut off after its status.
+        version = (answer["etag"] or "").strip('"')
         return RemoteObject(source.name, version, size, parameters=payload.fingerprint)
 
     def _put_blocks(
@@ -253,17 +255,17 @@ def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> Conta
     mount_pool(session, threads, counter)
     shorten_way(session)
     # The SDK gives them to a transport of its own making only.
-    options = {**_TIMEOUTS, **(storage.client_options if storage.connection_string is None else {})}
+    given = storage.client_options if storage.connection_string is None else {}
+    options = {**_TIMEOUTS, **given}
     transport = RequestsTransport(session=session, session_owner=False, **options)
+    ours = {"transport": transport, **retry_options(given)}
     if is_overridden(storage.__class__, "_get_service_client", outside=("storages.",)):
         service = storage._get_service_client()
     elif storage.connection_string is not None:
-        service = BlobServiceClient.from_connection_string(
-            storage.connection_string, transport=transport
-        )
+        service = BlobServiceClient.from_connection_string(storage.connection_string, **ours)
     else:
         settings = copy.copy(storage)
-        settings.client_options = {"transport": transport, **storage.client_options}
+        settings.client_options = {**ours, **given}
         service = settings._get_service_client()
     container: ContainerClient = service.get_container_client(storage.azure_container)
     return container

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.storage.blob import ContainerClient
 
 from collectfasta.executor import Executor
+from collectfasta.strategies.azure_retry import ATTEMPTS
 
 # The most blobs that the service gives in an answer.
 _PAGE = 5000
@@ -105,6 +107,18 @@ class BlobListing:
                 yield from blobs
 
     def _page(self, prefix: str, marker: str | None = None) -> _Page:
+        for _ in range(ATTEMPTS):
+            page = self._answered_page(prefix, marker)
+            if page is not None:
+                return page
+        raise ServiceResponseError("No listing came whole.")
+
+    def _answered_page(self, prefix: str, marker: str | None) -> _Page | None:
+        """Ask for a page; None if the SDK does not show the answer.
+
+        It forgets its hook with an attempt that brings none (azure-storage-blob 12.31), so the
+        answer to the next attempt is not seen.
+        """
         roots: list[Any] = []
         names = self.container.list_blob_names(
             name_starts_with=prefix or None,
@@ -115,6 +129,8 @@ class BlobListing:
         pages: Any = names.by_page(marker)
         next(pages)
         # What was answered before a retry is an error's.
+        if not roots or roots[-1] is None:
+            return None
         return _Page([*map(_describe, roots[-1].iter("Blob"))], pages.continuation_token or None)
 
 

@@ -14,13 +14,13 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob
-from google.cloud.storage.retry import DEFAULT_RETRY
 from requests import RequestException
 from storages.backends.gcloud import GoogleCloudStorage
 
 from collectfasta.checksums import Checksum
 from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
 from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies import gcloud_retry
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -100,6 +100,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             start_offset=key,
             page_size=_PAGE,
             fields=_FIELDS,
+            **_patience(),
         )
         # An empty page need not be the last one.
         entries: list[tuple[str, Blob]] = []
@@ -112,13 +113,13 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
         client, bucket = self.target_storage.client, self.target_storage.bucket_name
-        for blob in client.list_blobs(bucket, prefix=self.prefix, fields=_FIELDS):
+        for blob in client.list_blobs(bucket, prefix=self.prefix, fields=_FIELDS, **_patience()):
             yield blob.name
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
         try:
-            blob = self.target_storage.bucket.get_blob(self.object_key(name))
+            blob = self.target_storage.bucket.get_blob(self.object_key(name), **_patience())
         except Forbidden:
             return RemoteObject(name)
         return blob and _describe(name, blob)
@@ -171,7 +172,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             if small:
                 content = payload.body.read()
                 body, size = io.BytesIO(content), len(content)
-            blob.upload_from_file(body, size=size, retry=DEFAULT_RETRY, **upload)
+            blob.upload_from_file(body, size=size, **upload, **_patience())
         return _describe(source.name, blob, payload.fingerprint)
 
     def delete_keys(self, keys: Sequence[str]) -> None:
@@ -182,10 +183,10 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             try:
                 with self.target_storage.client.batch():
                     bucket.delete_blobs(batch)
-            except GoogleCloudError:
+            except (GoogleCloudError, RequestException):
                 # Of one call: it hides what became of the others, and no call is made again. By
                 # themselves they are, and those that were done are no error.
-                bucket.delete_blobs(batch, on_error=lambda _: None)
+                bucket.delete_blobs(batch, on_error=lambda _: None, **_patience())
 
     # What went wrong
 
@@ -247,6 +248,11 @@ class _Abortable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
+
+
+def _patience() -> dict[str, Any]:
+    """Return how each request is tried. The storage has no options for that."""
+    return {"retry": gcloud_retry.RETRY, "timeout": gcloud_retry.TIMEOUT}
 
 
 def _describe(name: str, blob: Blob, parameters: str = "") -> RemoteObject:

@@ -250,9 +250,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise ConnectionError("The server went away within a body.")
 
     def _write_half(self, head: bytes, content: bytes, *, chunked: bool) -> None:
-        """Write half of a body, or of the head of an answer that has none, and hang up."""
+        """Write half of a body, or only the status of an answer that has none, and hang up."""
         body = _chunk(content) if chunked else content
-        self.wfile.write(head + body[: len(body) // 2] if content else head[: len(head) // 2])
+        status = head[: head.index(b"\r\n") + 2]
+        self.wfile.write(head + body[: len(body) // 2] if content else status)
         self.close_connection = True
 
     def _led_here(self, location: str) -> str:
