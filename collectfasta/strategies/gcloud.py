@@ -40,6 +40,9 @@ _CHUNK = 4 * 1024 * 1024
 # https://cloud.google.com/storage/docs/batch: at most 100 calls.
 _DELETE_BATCH = 100
 
+# https://cloud.google.com/storage/docs/objects#naming
+_RESERVED = ".well-known/acme-challenge/"
+
 _PAGE = 1000
 _FIELDS = "items(name,size,generation,md5Hash,crc32c),nextPageToken"
 
@@ -83,6 +86,18 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     def requests_made(self) -> int | None:
         """How many requests were made so far, retries included."""
         return self._count.value
+
+    def object_key(self, name: str) -> str:
+        """Return the key of a name: the storage's location and the name.
+
+        Raises:
+            ValueError: No object can have this key.
+            SuspiciousOperation: It would lie outside of the location.
+        """
+        key = super().object_key(name)
+        if "\n" in key or "\r" in key or key.startswith(_RESERVED):
+            raise ValueError("Google Cloud Storage takes no object of this name")
+        return key
 
     def prepare(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""
