@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, TypeVar
 
+from django.core.cache import caches
 from django.db import connections
 
 Item = TypeVar("Item")
@@ -140,7 +141,9 @@ class Executor:
             done.put(error)
         finally:
             try:
-                # A strategy may use the database (for its cache): the connection is this thread's.
+                # A strategy may use caches and, for one of them, a database: what is open is this
+                # thread's.
+                caches.close_all()
                 connections.close_all()
             finally:
                 done.put(None)
