@@ -9,18 +9,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from google.api_core.exceptions import BadRequest, Forbidden, NotFound, Unauthorized
-from google.auth.exceptions import GoogleAuthError
+from google.api_core.exceptions import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    RetryError,
+    Unauthorized,
+)
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob
-from google.cloud.storage.retry import DEFAULT_RETRY
 from requests import RequestException
 from storages.backends.gcloud import GoogleCloudStorage
 
 from collectfasta.checksums import Checksum
 from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
 from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies import gcloud_retry
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -33,6 +39,9 @@ _CHUNK = 4 * 1024 * 1024
 
 # https://cloud.google.com/storage/docs/batch: at most 100 calls.
 _DELETE_BATCH = 100
+
+# https://cloud.google.com/storage/docs/objects#naming
+_RESERVED = ".well-known/acme-challenge/"
 
 _PAGE = 1000
 _FIELDS = "items(name,size,generation,md5Hash,crc32c),nextPageToken"
@@ -50,6 +59,12 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         GoogleAuthError,
         GoogleCloudError,
         RequestException,
+        RetryError,
+    )
+    passing_errors: ClassVar[tuple[type[Exception], ...]] = (
+        RequestException,
+        RetryError,
+        TransportError,
     )
 
     def __init__(self, remote_storage: GoogleCloudStorage) -> None:
@@ -71,6 +86,18 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     def requests_made(self) -> int | None:
         """How many requests were made so far, retries included."""
         return self._count.value
+
+    def object_key(self, name: str) -> str:
+        """Return the key of a name: the storage's location and the name.
+
+        Raises:
+            ValueError: No object can have this key.
+            SuspiciousOperation: It would lie outside of the location.
+        """
+        key = super().object_key(name)
+        if "\n" in key or "\r" in key or key.startswith(_RESERVED):
+            raise ValueError("Google Cloud Storage takes no object of this name")
+        return key
 
     def prepare(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""
@@ -100,6 +127,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             start_offset=key,
             page_size=_PAGE,
             fields=_FIELDS,
+            **_patience(),
         )
         # An empty page need not be the last one.
         entries: list[tuple[str, Blob]] = []
@@ -112,13 +140,13 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
         client, bucket = self.target_storage.client, self.target_storage.bucket_name
-        for blob in client.list_blobs(bucket, prefix=self.prefix, fields=_FIELDS):
+        for blob in client.list_blobs(bucket, prefix=self.prefix, fields=_FIELDS, **_patience()):
             yield blob.name
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
         try:
-            blob = self.target_storage.bucket.get_blob(self.object_key(name))
+            blob = self.target_storage.bucket.get_blob(self.object_key(name), **_patience())
         except Forbidden:
             return RemoteObject(name)
         return blob and _describe(name, blob)
@@ -171,7 +199,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             if small:
                 content = payload.body.read()
                 body, size = io.BytesIO(content), len(content)
-            blob.upload_from_file(body, size=size, retry=DEFAULT_RETRY, **upload)
+            blob.upload_from_file(body, size=size, **upload, **_patience())
         return _describe(source.name, blob, payload.fingerprint)
 
     def delete_keys(self, keys: Sequence[str]) -> None:
@@ -182,17 +210,22 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             try:
                 with self.target_storage.client.batch():
                     bucket.delete_blobs(batch)
-            except GoogleCloudError:
+            except (GoogleCloudError, RequestException):
                 # Of one call: it hides what became of the others, and no call is made again. By
                 # themselves they are, and those that were done are no error.
-                bucket.delete_blobs(batch, on_error=lambda _: None)
+                bucket.delete_blobs(batch, on_error=lambda _: None, **_patience())
 
     # What went wrong
+
+    def answer_of(self, error: Exception) -> tuple[int | None, str]:
+        """Return the HTTP status of the answer behind an error; None without one."""
+        status: int | None = error.code if isinstance(error, GoogleCloudError) else None
+        return status, ""
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Google Cloud Storage refuses for good, and what to do."""
         bucket = self.target_storage.bucket_name
-        if isinstance(error, (GoogleAuthError, Unauthorized)):
+        if isinstance(error, (GoogleAuthError, Unauthorized)) and not self.is_passing(error):
             return (
                 f"The credentials for the bucket {bucket!r} are refused or missing: correct the "
                 "storage's credentials (GS_CREDENTIALS) or GOOGLE_APPLICATION_CREDENTIALS."
@@ -247,6 +280,11 @@ class _Abortable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
+
+
+def _patience() -> dict[str, Any]:
+    """Return how each request is tried. The storage has no options for that."""
+    return {"retry": gcloud_retry.RETRY, "timeout": gcloud_retry.TIMEOUT}
 
 
 def _describe(name: str, blob: Blob, parameters: str = "") -> RemoteObject:

@@ -127,7 +127,8 @@ class Boto3Engine:
         answer = self._client.put_object(
             Bucket=self._bucket, Key=key, Body=body, ContentLength=size, **parameters
         )
-        etag: str = answer["ETag"]
+        # None is in an answer that was cut off after its status.
+        etag: str = answer.get("ETag", "")
         return etag.strip('"')
 
     def put_parts(

@@ -20,9 +20,13 @@ from .process import HOST, ServerError, running
 
 # The emulator serves one connection after the other and lets five wait, socketserver's default: of
 # 64 uploads at a time some were reset. With a longer queue none was, not even of 128 at a time.
+# With each request it writes down all that it has, also where that is in memory: 1,000 deletions
+# took a minute.
 _START = """
 import runpy, socketserver
+from gcp_storage_emulator.storage import Storage
 socketserver.TCPServer.request_queue_size = 256
+Storage._write_config_to_file = lambda self: None
 runpy.run_module("gcp_storage_emulator", run_name="__main__", alter_sys=True)
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -128,8 +129,9 @@ class Command(collectstatic.Command):
         return load_strategy(configured) if configured else None
 
     def _make_strategy(self) -> Strategy[Any] | None:
-        for check in checks.ALL_CHECKS:
-            for problem in check(None):
+        for problem in chain.from_iterable(check(None) for check in checks.ALL_CHECKS):
+            # Warnings are told before the command, where checks are run at all.
+            if problem.is_serious():
                 raise CommandError(f"{problem.msg} {problem.hint or ''}".rstrip())
         strategy_class = self._load_strategy()
         if strategy_class is None:
@@ -139,19 +141,7 @@ class Command(collectstatic.Command):
         strategy = strategy_class(self.storage)
         strategy.dry_run = self.dry_run
         self.storage = strategy.target_storage
-        self._hint_at_staging(strategy_class)
         return strategy
-
-    def _hint_at_staging(self, strategy_class: type[Strategy[Any]]) -> None:
-        better = strategy_for(self.storage.__class__)
-        if better == strategy_for(self.storage.__class__, staged=False) or better is None:
-            return
-        if strategy_class.second_pass_strategy is Strategy.second_pass_strategy:
-            self.log(
-                f"{strategy_class.__name__} post-processes in the remote storage. This is faster: "
-                f"COLLECTFASTA_STRATEGY = {better!r}",
-                level=1,
-            )
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
         """Gather a file that a finder found; all are deployed as a whole later."""
