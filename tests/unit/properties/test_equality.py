@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collectfasta.checksums import Checksum, Pair, crc32c, md5_of_parts
@@ -23,6 +23,10 @@ cache_controls = st.sampled_from(["max-age=1", "max-age=2"])
 # One upload: a content, whether it is encoded, and a write parameter.
 uploads = st.tuples(contents, st.booleans(), cache_controls)
 Upload = tuple[bytes, bool, str]
+# What made the object that is there, and what would be sent now.
+both = uploads.flatmap(lambda upload: st.tuples(st.just(upload), st.just(upload) | uploads))
+PLAIN: Upload = (b"ab", False, "max-age=1")
+ENCODED: Upload = (b"ab", True, "max-age=1")
 
 NAMES = {b"": "empty", b"a": "a", b"b": "b", b"ab": "ab", b"ba": "ba"}
 FILES = in_memory({name: content for content, name in NAMES.items()})
@@ -91,17 +95,19 @@ def remembered(how: str, upload: Upload, remote: RemoteObject) -> Pair | None:
 ways = st.sampled_from(["sent", "compared", "of another version", "nothing"])
 
 
-@given(uploads, uploads, kinds, ways, st.booleans(), st.booleans())
+@given(both, kinds, ways, st.booleans(), st.booleans())
 # Compression was switched on, and off, since the object was found to be the same.
-@example((b"ab", False, "max-age=1"), (b"ab", True, "max-age=1"), "md5", "compared", True, False)
-@example((b"ab", True, "max-age=1"), (b"ab", False, "max-age=1"), "md5", "compared", True, False)
+@example((PLAIN, ENCODED), "md5", "compared", True, False)
+@example((ENCODED, PLAIN), "md5", "compared", True, False)
 def test_what_is_told_to_be_the_same_is_the_same(
-    there: Upload, ours: Upload, kind: str, how: str, size_known: bool, is_read: bool
+    both: tuple[Upload, Upload], kind: str, how: str, size_known: bool, is_read: bool
 ) -> None:
+    there, ours = both
     remote = remote_of(there, kind, size_known=size_known, is_read=is_read)
     remote = remote.with_pair(remembered(how, there, remote))
     outcome = compare(source_of(ours), payload_of(ours), remote)
-    assume(outcome.same)
+    if not outcome.same:
+        return
     assert sent_by(ours) == sent_by(there)
     assert outcome.pair is not None
     assert (outcome.pair.version, outcome.pair.checksum) == ("version", md5(ours[0]))
@@ -109,14 +115,16 @@ def test_what_is_told_to_be_the_same_is_the_same(
         assert payload_of(ours).fingerprint == payload_of(there).fingerprint
 
 
-@given(uploads, uploads, kinds, ways, st.booleans(), st.booleans())
+@given(both, kinds, ways, st.booleans(), st.booleans())
 def test_what_is_told_to_be_a_change_is_one_unless_an_etag_pretends_to_be_an_md5(
-    there: Upload, ours: Upload, kind: str, how: str, size_known: bool, is_read: bool
+    both: tuple[Upload, Upload], kind: str, how: str, size_known: bool, is_read: bool
 ) -> None:
+    there, ours = both
     remote = remote_of(there, kind, size_known=size_known, is_read=is_read)
     remote = remote.with_pair(remembered(how, there, remote))
     outcome = compare(source_of(ours), payload_of(ours), remote)
-    assume(outcome.same is False)
+    if outcome.same is not False:
+        return
     pretends = kind == "looks like an MD5" and remote.pair is None
     assert pretends or sent_by(ours) != sent_by(there) or ours[1:] != there[1:]
     assert outcome.pair in (None, remote.pair)
@@ -135,13 +143,14 @@ def test_what_was_just_sent_is_never_told_to_be_a_change(
         assert outcome.same is (None if kind == "none" else False)
 
 
-@given(uploads, uploads, st.sampled_from(["md5", "md5-parts", "crc32c"]), st.booleans())
+@given(both, st.sampled_from(["md5", "md5-parts", "crc32c"]), st.booleans())
 def test_what_was_found_by_comparing_decides_as_comparing_again_would(
-    there: Upload, ours: Upload, kind: str, size_known: bool
+    both: tuple[Upload, Upload], kind: str, size_known: bool
 ) -> None:
+    there, ours = both
     # The cache is a hint: warm or cold, the result is the same. Write parameters that it alone
     # knows of are another matter.
-    assume(ours[2] == there[2])
+    ours = (*ours[:2], there[2])
     cold = remote_of(there, kind, size_known=size_known, is_read=False)
     warm = cold.with_pair(remembered("compared", there, cold))
     of_cold = compare(source_of(ours), payload_of(ours), cold).same
