@@ -126,6 +126,8 @@ def is_of(object_: RemoteObject, key: str) -> bool:
 @example("", {"b"}, {"a", "b"}, {"ar~"}, 1, 0, False)
 # A folder's marker fills a page, or has the place of an expected object.
 @example("static", {"b"}, {"a", "b"}, {"a/"}, 1, 0, False)
+# obstore would show a key that begins with a slash without it.
+@example("", set(), {"!", "a"}, {"/a"}, 5, 0, False)
 # A file and a folder at the top of a container begin alike.
 @example("", {"ab/c"}, {"a", "ab/c"}, {"!"}, 1, 0, False)
 def test_exactly_the_expected_objects_are_listed_each_once(
