@@ -222,6 +222,12 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         status: int | None = error.code if isinstance(error, GoogleCloudError) else None
         return status, ""
 
+    def is_passing(self, error: Exception) -> bool:
+        """Tell whether a request that has failed by this error may succeed a little later."""
+        status = self.answer_of(error)[0]
+        # No refusal, and yet an error: the answer was cut off after its status.
+        return (status is not None and status < 400) or super().is_passing(error)
+
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Google Cloud Storage refuses for good, and what to do."""
         bucket = self.target_storage.bucket_name

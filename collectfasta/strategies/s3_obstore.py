@@ -247,9 +247,8 @@ class ObstoreEngine:
         return refusal
 
     def _as_failure(self, text: str, operation: str) -> Exception:
-        is_reading = operation in ("GetObject", "ListObjectsV2")
         is_delete = operation == "DeleteObjects"
-        if (is_reading and _CUT_OFF.search(text)) or (is_delete and _INTERRUPTED.search(text)):
+        if _CUT_OFF.search(text) or (is_delete and _INTERRUPTED.search(text)):
             return UnsupportedError("an answer was cut off")
         kind = _KIND.search(text)
         url = self._connection.url
