@@ -13,13 +13,23 @@ _PATH_QUERY = re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]*=[^\s\"'<>]*")
 _SHORTEST_SECRET = 4
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#\"]*@")
 
+# What steers a terminal, ends a line or reorders what is shown: control characters, the separators
+# of lines and paragraphs, the marks of bidirectional text
+# (https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters), and the halves of
+# surrogate pairs by which Python stands for bytes that are no text, which can't be printed at all.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+# The longest text of one error that is printed: a server's answer has no end of its own.
+_LONGEST = 1000
+
 
 class CollectfastaError(Exception):
     """Something that the user can mend; its text says what, where and what to do."""
 
 
 def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = False) -> str:
-    """Put an error into words without any secret.
+    """Put an error into words without any secret, on one line of bounded length.
 
     Args:
         error: The error.
@@ -28,12 +38,54 @@ def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = 
     """
     if full:
         return redact("".join(traceback.format_exception(error)).rstrip(), secrets)
-    message = " ".join(redact(str(error), secrets).split())
+    # Hidden before white space is collapsed, or else a secret that has some would not be found.
+    message = shorten(printable(" ".join(_hide(str(error), secrets).split())))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return the text without queries of URLs, user names in URLs and the given secrets."""
+    """Return the text without queries of URLs, user names in URLs and the given secrets.
+
+    Its lines stay lines; all else that is not printable is escaped.
+    """
+    return _printable_lines(_hide(text, secrets))
+
+
+def printable_error(error: Exception, name: str) -> Exception:
+    """Return an error whose text and notes can be printed: the error itself where they can.
+
+    Args:
+        error: The error.
+        name: The file that it is about, whose name must not make lines of its own.
+    """
+    texts = [str(error), *getattr(error, "__notes__", ())]
+    told = [_printable_lines(text.replace(name, printable(name))) for text in texts]
+    if told == texts:
+        return error
+    other = CollectfastaError(told[0]).with_traceback(error.__traceback__)
+    vars(other)["__notes__"] = told[1:]
+    return other
+
+
+def printable(text: object) -> str:
+    """Return a text on one line, with what could forge output escaped as in Python's source.
+
+    Names that can be printed, in any script, come out as they are.
+    """
+    return _UNPRINTABLE.sub(lambda found: repr(found.group())[1:-1], str(text))
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def shorten(text: str) -> str:
+    """Return a text, cut where it is longer than anyone reads."""
+    left_out = len(text) - _LONGEST
+    return text if left_out <= 0 else f"{text[:_LONGEST]}... ({left_out} more characters)"
+
+
+def _hide(text: str, secrets: Iterable[str]) -> str:
     # The longest first: one may be the beginning of another. What is shorter than any key is a
     # test server's, and part of half the words.
     known = (each for each in secrets if len(each) >= _SHORTEST_SECRET)

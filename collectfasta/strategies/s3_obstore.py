@@ -37,7 +37,7 @@ from collectfasta.strategies.s3 import (
 )
 from collectfasta.strategies.s3_connection import S3Connection
 from collectfasta.strategies.s3_errors import client_error, is_in_another_region
-from collectfasta.strategies.s3_obstore_setup import CredentialProvider, make_store
+from collectfasta.strategies.s3_obstore_setup import NOWHERE, CredentialProvider, make_store
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
@@ -62,7 +62,9 @@ _ATTRIBUTES = {
 _STATUS = re.compile(r"status code: (\d{3})")
 _NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
 _KIND = re.compile(r"kind: (Connect|Timeout)")
-_IN_ANOTHER_REGION = re.compile(r"Received redirect without LOCATION|status code: 30[127]\b")
+_IN_ANOTHER_REGION = re.compile(
+    rf"Received redirect without LOCATION|status code: 30[1278]\b|\b{re.escape(NOWHERE)}\b"
+)
 
 
 class ObstoreEngine:

@@ -16,13 +16,13 @@ from django.core.management.base import CommandError, CommandParser
 from collectfasta import checks, settings
 from collectfasta.commit import commit, without_manifest
 from collectfasta.deploy import Deploy, in_words
-from collectfasta.errors import CollectfastaError
+from collectfasta.errors import CollectfastaError, printable
 from collectfasta.interrupts import terminable
 from collectfasta.leftovers import Leftovers, find_leftovers
 from collectfasta.plan import Plan, Reason, check_sources
 from collectfasta.shadowing import noting_names
 from collectfasta.source import SourceFile
-from collectfasta.staging import PostProcessed, Stage, without_originals
+from collectfasta.staging import PostProcessed, Stage, printable_outcome, without_originals
 from collectfasta.strategies import Strategy, load_strategy
 from collectfasta.strategies.selection import strategy_for
 
@@ -153,6 +153,10 @@ class Command(collectstatic.Command):
                 level=1,
             )
 
+    def log(self, msg: str, level: int = 2) -> None:
+        """Print a line, in which no name of a file can end it or steer the terminal."""
+        super().log(printable(msg), level)
+
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
         """Gather a file that a finder found; all are deployed as a whole later."""
         if self.strategy is None:
@@ -173,7 +177,8 @@ class Command(collectstatic.Command):
         steps = self._deploy(self.strategy, self.post_process)
         storage, post_process = self.storage, self.post_process
         # All that Django's collect() asks of its storage is to post-process.
-        self.storage, self.post_process = SimpleNamespace(post_process=lambda *_, **__: steps), True
+        stand_in = SimpleNamespace(post_process=lambda *_, **__: map(printable_outcome, steps))
+        self.storage, self.post_process = stand_in, True
         try:
             # Closed, because Django's loop may end before it does: what it has set up ends here.
             with closing(steps):
