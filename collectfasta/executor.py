@@ -133,6 +133,36 @@ class Executor:
                 done.put(None)
 
 
+def in_time(function: Callable[[], Result], seconds: float) -> Result:
+    """Call a function and wait for it for so long, where it may never end and can't be interrupted.
+
+    Args:
+        function: Runs in a thread of its own, which nobody waits for any more after that.
+        seconds: How long.
+
+    Raises:
+        TimeoutError: It has not ended.
+        BaseException: What it raised.
+    """
+    outcomes: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcomes.put((function(), None))
+        except BaseException as error:  # noqa: BLE001 - raised again where it is read
+            outcomes.put((None, error))
+
+    threading.Thread(target=work, name="collectfasta-in-time", daemon=True).start()
+    try:
+        result: Result
+        result, error = outcomes.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"not done in {seconds:.0f} s") from None
+    if error is not None:
+        raise error
+    return result
+
+
 def _attempt(function: Callable[[Item], Result], item: Item) -> Outcome[Item]:
     try:
         return item, function(item), None

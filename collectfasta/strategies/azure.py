@@ -105,9 +105,8 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
         """Return the named blobs that the container has, by as few requests as there can be."""
         by_key = {self.object_key(name): name for name in names}
-        listing = BlobListing(self._container, self.target_storage.timeout, self._threads)
         try:
-            for blob in listing.find(by_key.keys(), self.prefix):
+            for blob in self._listing.find(by_key.keys(), self.prefix):
                 checksum = Checksum("md5", blob.md5) if blob.md5 else None
                 yield RemoteObject(by_key[blob.key], blob.etag, blob.size, checksum)
         except HttpResponseError as error:
@@ -117,9 +116,11 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
-        return self._container.list_blob_names(
-            name_starts_with=self.prefix, timeout=self.target_storage.timeout
-        )
+        return (blob.key for blob in self._listing.all(self.prefix))
+
+    @property
+    def _listing(self) -> BlobListing:
+        return BlobListing(self._container, self.target_storage.timeout, self._threads)
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one blob; one that may not be read is there, but unknown."""

@@ -20,6 +20,7 @@ from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.storage.blob import ContainerClient
 
 from collectfasta.executor import Executor
+from collectfasta.remote import next_marker, reading_listing
 
 # The most blobs that the service gives in an answer.
 _PAGE = 5000
@@ -84,21 +85,22 @@ class BlobListing:
         missing = keys - {blob.key for blob in found}
         folders = {folder + slash for folder, slash, _ in (key.partition("/") for key in missing)}
         if prefix or len(folders) > _MOST_FOLDERS:
-            rest = self._all(prefix, page.marker)
+            rest = self.all(prefix, page.marker)
         else:
             rest = self._all_of_folders(folders)
         yield from (blob for blob in rest if blob.key in missing)
 
-    def _all(self, prefix: str, marker: str | None = None) -> Iterator[ListedBlob]:
+    def all(self, prefix: str, marker: str | None = None) -> Iterator[ListedBlob]:
+        """Yield every blob under a prefix, from where a page ended on."""
         while True:
             page = self._page(prefix, marker)
             yield from page.blobs
-            marker = page.marker
+            marker = next_marker(marker, page.marker)
             if marker is None:
                 return
 
     def _all_of_folders(self, folders: AbstractSet[str]) -> Iterator[ListedBlob]:
-        with closing(Executor(self.threads).run(lambda each: [*self._all(each)], folders)) as lists:
+        with closing(Executor(self.threads).run(lambda each: [*self.all(each)], folders)) as lists:
             for _, blobs, error in lists:
                 if error:
                     raise error
@@ -113,9 +115,11 @@ class BlobListing:
             raw_response_hook=lambda response: roots.append(_parse(response.http_response)),
         )
         pages: Any = names.by_page(marker)
-        next(pages)
-        # What was answered before a retry is an error's.
-        return _Page([*map(_describe, roots[-1].iter("Blob"))], pages.continuation_token or None)
+        with reading_listing():
+            next(pages)
+            # What was answered before a retry is an error's.
+            blobs = [*map(_describe, roots[-1].iter("Blob"))]
+        return _Page(blobs, pages.continuation_token or None)
 
 
 def _parse(response: Any) -> Any:

@@ -19,7 +19,14 @@ from requests import RequestException
 from storages.backends.gcloud import GoogleCloudStorage
 
 from collectfasta.checksums import Checksum
-from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
+from collectfasta.remote import (
+    ListingDeniedError,
+    Page,
+    RemoteObject,
+    leapfrog,
+    next_marker,
+    reading_listing,
+)
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
@@ -89,31 +96,33 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         by_key = {self.object_key(name): name for name in names}
         try:
             for key, blob in leapfrog(by_key, self._list_from, threads=self._threads):
-                yield _describe(by_key[key], blob)
+                with reading_listing():
+                    remote = _describe(by_key[key], blob)
+                yield remote
         except Forbidden as error:
             raise ListingDeniedError(str(error)) from error
 
     def _list_from(self, key: str, last: str) -> Page[Blob]:
-        pages = self.target_storage.client.list_blobs(
-            self.target_storage.bucket_name,
-            prefix=self.prefix,
-            start_offset=key,
-            page_size=_PAGE,
-            fields=_FIELDS,
-        )
         # An empty page need not be the last one.
-        entries: list[tuple[str, Blob]] = []
-        for page in pages.pages:
-            entries = [(blob.name, blob) for blob in page]
-            if entries:
+        for page in self._pages(start_offset=key, page_size=_PAGE):
+            if page.entries or page.is_last:
                 break
-        return Page(entries, is_last=pages.next_page_token is None)
+        return page
+
+    def _pages(self, **options: Any) -> Iterator[Page[Blob]]:
+        listing = self.target_storage.client.list_blobs(
+            self.target_storage.bucket_name, prefix=self.prefix, fields=_FIELDS, **options
+        )
+        marker = None
+        with reading_listing():
+            for page in listing.pages:
+                entries = [(blob.name, blob) for blob in page]
+                marker = next_marker(marker, listing.next_page_token)
+                yield Page(entries, is_last=marker is None)
 
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
-        client, bucket = self.target_storage.client, self.target_storage.bucket_name
-        for blob in client.list_blobs(bucket, prefix=self.prefix, fields=_FIELDS):
-            yield blob.name
+        return (key for page in self._pages() for key, _ in page.entries)
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""

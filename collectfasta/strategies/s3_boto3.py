@@ -8,11 +8,16 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
-from collectfasta.remote import ListingDeniedError, Page
+from collectfasta.remote import (
+    ListingDeniedError,
+    Page,
+    next_marker,
+    reading_listing,
+)
 from collectfasta.shadowing import is_overridden
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import S3Object
@@ -29,12 +34,6 @@ _DELETE_BATCH = 1000
 # "standard" mode, which also retries what a flaky network does and waits at random.
 _RETRIES = {"mode": "standard", "total_max_attempts": 5}
 _RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_attempts"}
-
-
-class NoListingError(BotoCoreError):
-    """An answer that does not come from S3, or not whole."""
-
-    fmt = "The answer to ListObjectsV2 is no listing"
 
 
 class Boto3Engine:
@@ -76,25 +75,26 @@ class Boto3Engine:
     def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
         """List up to 1,000 objects under a prefix, after a key."""
         try:
-            answer = self._list(prefix, start_after)
+            with reading_listing():
+                answer = self._list(prefix, start_after)
+                entries = [
+                    (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
+                    for each in answer.get("Contents", ())
+                ]
+                return Page(entries, is_last=not answer["IsTruncated"])
         except ClientError as error:
             if error.response["Error"].get("Code") in ("AccessDenied", "403"):
                 raise ListingDeniedError(str(error)) from error
             raise
-        if "IsTruncated" not in answer:
-            raise NoListingError
-        entries = [
-            (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
-            for each in answer.get("Contents", ())
-        ]
-        return Page(entries, is_last=not answer["IsTruncated"])
 
     def _list(self, prefix: str, start_after: str) -> Any:
         options: Any = {"Bucket": self._bucket, "Prefix": prefix, "StartAfter": start_after}
         answer = self._client.list_objects_v2(**options)
         # Nothing rules out an empty page that is not the last one.
         while answer.get("IsTruncated") and not answer.get("Contents"):
-            options["ContinuationToken"] = answer["NextContinuationToken"]
+            options["ContinuationToken"] = next_marker(
+                options.get("ContinuationToken"), answer["NextContinuationToken"]
+            )
             answer = self._client.list_objects_v2(**options)
         return answer
 

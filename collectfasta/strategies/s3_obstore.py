@@ -25,6 +25,7 @@ from botocore.exceptions import (
 from obstore.exceptions import BaseError, InvalidPathError
 
 from collectfasta.checksums import read_chunks
+from collectfasta.executor import in_time
 from collectfasta.remote import ListingDeniedError, Page
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import (
@@ -59,6 +60,10 @@ _ATTRIBUTES = {
     "ContentType": "Content-Type",
     "StorageClass": "Storage-Class",
 }
+# obstore asks on and on where each page is empty and leads to another one, deaf to interrupts. What
+# takes longer than all the attempts at a request may take is not waited for.
+_LISTING_SECONDS = 600.0
+
 _STATUS = re.compile(r"status code: (\d{3})")
 _NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
 _KIND = re.compile(r"kind: (Connect|Timeout)")
@@ -106,13 +111,14 @@ class ObstoreEngine:
             raise UnsupportedError("listing keys that may begin with a slash")
         if start_after and not is_plain(start_after):
             raise UnsupportedError("listing from a key that is no plain path")
+        stream = obstore.list(
+            self._store, prefix or None, offset=start_after or None, chunk_size=_PAGE
+        )
         with self._requesting("ListObjectsV2"):
-            objects = next(
-                obstore.list(
-                    self._store, prefix or None, offset=start_after or None, chunk_size=_PAGE
-                ),
-                (),
-            )
+            try:
+                objects = in_time(lambda: next(stream, ()), _LISTING_SECONDS)
+            except TimeoutError:
+                raise UnsupportedError("the server's listings", lasting=True) from None
         entries: dict[str, S3Object] = {}
         for each in objects:
             # A folder's marker comes after the object whose key it is shown under.

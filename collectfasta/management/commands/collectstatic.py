@@ -184,9 +184,11 @@ class Command(collectstatic.Command):
             with closing(steps):
                 return self._collect()
         except CollectfastaError as error:
-            raise CommandError(str(error)) from None
+            failure = str(error)
         finally:
             self.storage, self.post_process = storage, post_process
+        # Out here it has no context, whose texts may hold a signed URL.
+        raise CommandError(failure)
 
     def _collect(self) -> dict[str, list[str]]:
         collected: dict[str, list[str]] = super().collect()
