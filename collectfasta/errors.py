@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from html import escape
+from itertools import chain
+from urllib.parse import quote, quote_plus
 
 # Signed URLs carry their secret in the query (X-Amz-Signature, sig, Signature, tokens), and none
 # of the queries that the SDKs put into their exceptions helps a reader.
@@ -12,6 +16,12 @@ _URL_QUERY = re.compile(r"(\w://[^\s?\"<>]*)\?[^\s\"<>]*")
 _PATH_QUERY = re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]*=[^\s\"'<>]*")
 _SHORTEST_SECRET = 4
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#\"]*@")
+_PERCENT = re.compile("%[0-9A-F]{2}")
+# Headers by which a request is let in, where an answer or an SDK repeats them.
+_AUTHORIZATION = re.compile(
+    r"(\b(?:Bearer |Basic (?=\S*[\d=])|SharedKey(?:Lite)? |Signature[=:] ?))[\w.~+/:=-]{16,}",
+    re.IGNORECASE,
+)
 
 # What steers a terminal, ends a line or reorders what is shown: control characters, the separators
 # of lines and paragraphs, the marks of bidirectional text
@@ -86,10 +96,20 @@ def shorten(text: str) -> str:
 
 
 def _hide(text: str, secrets: Iterable[str]) -> str:
-    # The longest first: one may be the beginning of another. What is shorter than any key is a
-    # test server's, and part of half the words.
+    # What is shorter than any key is a test server's, and part of half the words.
     known = (each for each in secrets if len(each) >= _SHORTEST_SECRET)
-    for secret in sorted(known, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    text = _USER_INFO.sub("***@", text)
+    # The longest first: one may be the beginning of another.
+    for form in sorted({*chain.from_iterable(map(_forms, known))}, key=len, reverse=True):
+        text = text.replace(form, "***")
+    text = _AUTHORIZATION.sub(r"\1***", _USER_INFO.sub("***@", text))
     return _PATH_QUERY.sub(r"\1?***", _URL_QUERY.sub(r"\1?***", text))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, and as URLs, XML and headers have it that echo it."""
+    content = secret.encode(errors="surrogatepass")
+    quoted = [quote(content, safe=""), quote(content), quote_plus(content)]
+    yield from (secret, escape(secret), escape(secret, quote=False), b64encode(content).decode())
+    yield from quoted
+    # Either case of the digits means the same.
+    yield from (_PERCENT.sub(lambda found: found.group().lower(), each) for each in quoted)

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 import requests
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
@@ -60,6 +61,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     storage_class: ClassVar[str | None] = "storages.backends.azure_storage.AzureStorage"
     remote_errors: ClassVar[tuple[type[Exception], ...]] = (AzureError,)
     secret_attributes: ClassVar[tuple[str, ...]] = ("account_key", "connection_string", "sas_token")
+    # https://learn.microsoft.com/python/api/overview/azure/identity-readme#environment-variables
+    secret_variables: ClassVar[tuple[str, ...]] = (
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_PASSWORD",
+    )
     _container: ContainerClient
 
     def __init__(self, remote_storage: AzureStorage) -> None:
@@ -79,10 +86,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     @property
     def secrets(self) -> list[str]:
-        """The storage's secrets, and those within its connection string."""
+        """The storage's secrets, those within its connection string, and a token's signature."""
         text = self.target_storage.connection_string or ""
         parts = dict(part.partition("=")[::2] for part in text.split(";"))
-        hidden = (parts.get(name) for name in ("AccountKey", "SharedAccessSignature"))
+        tokens = [parts.get("SharedAccessSignature"), self.target_storage.sas_token]
+        signatures = (parse_qs(str(token)).get("sig", ()) for token in tokens if token)
+        hidden = [parts.get("AccountKey"), tokens[0], *itertools.chain.from_iterable(signatures)]
         return [*super().secrets, *filter(None, hidden)]
 
     @property

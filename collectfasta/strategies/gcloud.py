@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import mimetypes
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from collectfasta.remote import (
     reading_listing,
 )
 from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies.base import secrets_of
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -40,6 +42,9 @@ _CHUNK = 4 * 1024 * 1024
 
 # https://cloud.google.com/storage/docs/batch: at most 100 calls.
 _DELETE_BATCH = 100
+
+# Of the credentials in google.auth; private keys are no text there.
+_SECRETS = ("client_secret", "refresh_token", "token")
 
 _PAGE = 1000
 _FIELDS = "items(name,size,generation,md5Hash,crc32c),nextPageToken"
@@ -78,6 +83,14 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     def requests_made(self) -> int | None:
         """How many requests were made so far, retries included."""
         return self._count.value
+
+    @property
+    def secrets(self) -> list[str]:
+        """The storage's secrets, and those of the credentials that it or its client has."""
+        storage = self.target_storage
+        known = [storage.credentials, getattr(storage._client, "_credentials", None)]
+        found = (secrets_of(each, _SECRETS) for each in known)
+        return [*super().secrets, *itertools.chain.from_iterable(found)]
 
     def prepare(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""

@@ -42,6 +42,9 @@ class Boto3Engine:
     Args:
         storage: The S3Storage whose session, configuration and bucket are used.
         threads: How many threads will use it at a time.
+
+    Attributes:
+        credentials: What the client signs with, botocore's; None if it does not.
     """
 
     name = "boto3"
@@ -50,6 +53,8 @@ class Boto3Engine:
         self._bucket: str = storage.bucket_name
         self._config: TransferConfig = storage.transfer_config
         self._client = _make_client(storage, threads)
+        # There is no public way to what a client signs with.
+        self.credentials: Any = getattr(self._client, "_get_credentials", lambda: None)()
         self._count = Counter()
         self._etags: dict[str, str] = {}
         events = self._client.meta.events

@@ -10,17 +10,18 @@ from typing import Any
 
 from django.contrib.staticfiles.management.commands import collectstatic
 from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage
 from django.core.management.base import CommandError, CommandParser
 
 from collectfasta import checks, settings
 from collectfasta.commit import commit, without_manifest
 from collectfasta.deploy import Deploy, in_words
-from collectfasta.errors import CollectfastaError, printable
+from collectfasta.errors import CollectfastaError, describe, printable
 from collectfasta.interrupts import terminable
 from collectfasta.leftovers import Leftovers, find_leftovers
 from collectfasta.plan import Plan, Reason, check_sources
-from collectfasta.shadowing import noting_names
+from collectfasta.shadowing import noting_names, unwrapped
 from collectfasta.source import SourceFile
 from collectfasta.staging import PostProcessed, Stage, printable_outcome, without_originals
 from collectfasta.strategies import Strategy, load_strategy
@@ -131,6 +132,9 @@ class Command(collectstatic.Command):
         for check in checks.ALL_CHECKS:
             for problem in check(None):
                 raise CommandError(f"{problem.msg} {problem.hint or ''}".rstrip())
+        failure = self._explain_storage()
+        if failure:
+            raise CommandError(failure)
         strategy_class = self._load_strategy()
         if strategy_class is None:
             name = self.storage.__class__.__name__
@@ -141,6 +145,24 @@ class Command(collectstatic.Command):
         self.storage = strategy.target_storage
         self._hint_at_staging(strategy_class)
         return strategy
+
+    def _explain_storage(self) -> str | None:
+        """Make the storage, and say why it can't be made; None if it can.
+
+        A manifest storage loads the manifest of the last deploy there, whatever that has become.
+        """
+        try:
+            unwrapped(staticfiles_storage)
+        except ImproperlyConfigured:
+            raise
+        except Exception as error:  # noqa: BLE001 - it may ask its remote, by any SDK
+            cause = describe(error, settings.secrets(), full=self._is_full)
+            return (
+                f"The storage of the static files can't be made: {cause}\n"
+                "If it is the manifest of an earlier deploy that can't be loaded, delete that: it "
+                "is written anew."
+            )
+        return None
 
     def _hint_at_staging(self, strategy_class: type[Strategy[Any]]) -> None:
         better = strategy_for(self.storage.__class__)
