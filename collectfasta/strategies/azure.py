@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, ClassVar
@@ -46,6 +47,9 @@ _CREDENTIALS_REFUSED = {
     "KeyBasedAuthenticationNotPermitted",
     "NoAuthenticationInformation",
 }
+
+# https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 # https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/storage/azure-storage-blob#other-client--per-operation-configuration
 _TIMEOUTS = {"connection_timeout": 20, "read_timeout": 60}
@@ -100,7 +104,16 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         return self._count.value
 
     def full_path(self, name: str) -> str:
-        """Return a cleaned name joined to the location, as the storage does it."""
+        """Return a cleaned name joined to the location, as the storage does it.
+
+        Raises:
+            ValueError: The service can't have it, or the storage would make another name of it.
+        """
+        joined: str = self.target_storage._normalize_name(name)
+        if joined != joined.strip("./"):
+            raise ValueError("AzureStorage leaves out dots at either end of a blob's name")
+        if _CONTROL.search(joined):
+            raise ValueError("names of blobs have no control characters")
         path: str = self.target_storage._get_valid_path(name)
         return path
 

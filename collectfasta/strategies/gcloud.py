@@ -6,6 +6,7 @@ import base64
 import io
 import itertools
 import mimetypes
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -42,6 +43,9 @@ _CHUNK = 4 * 1024 * 1024
 
 # https://cloud.google.com/storage/docs/batch: at most 100 calls.
 _DELETE_BATCH = 100
+
+# https://cloud.google.com/storage/docs/objects#naming
+_FORBIDDEN = re.compile(r"[\r\n]|\A\.well-known/acme-challenge/")
 
 # Of the credentials in google.auth; private keys are no text there.
 _SECRETS = ("client_secret", "refresh_token", "token")
@@ -91,6 +95,20 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         known = [storage.credentials, getattr(storage._client, "_credentials", None)]
         found = (secrets_of(each, _SECRETS) for each in known)
         return [*super().secrets, *itertools.chain.from_iterable(found)]
+
+    def full_path(self, name: str) -> str:
+        """Return a cleaned name joined to the location, as the storage does it.
+
+        Raises:
+            ValueError: The service can't have it.
+        """
+        path = super().full_path(name)
+        if _FORBIDDEN.search(path):
+            raise ValueError(
+                "names of objects have no line breaks, and don't begin with "
+                ".well-known/acme-challenge/"
+            )
+        return path
 
     def prepare(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""

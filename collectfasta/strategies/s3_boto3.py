@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 # The most that one DeleteObjects request takes:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1000
+
+# What the document that names them can't have: https://www.w3.org/TR/xml/#charsets
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 # Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
 # "standard" mode, which also retries what a flaky network does and waits at random.
@@ -151,7 +155,10 @@ class Boto3Engine:
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects by 1,000 a request; missing ones are no error."""
-        for batch in _batches(keys, _DELETE_BATCH):
+        by_themselves = {key for key in keys if _NOT_IN_XML.search(key)}
+        for key in by_themselves:
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+        for batch in _batches((key for key in keys if key not in by_themselves), _DELETE_BATCH):
             objects: Any = [{"Key": key} for key in batch]
             answer = self._client.delete_objects(
                 Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}

@@ -238,7 +238,7 @@ class Command(collectstatic.Command):
                 self._count(plan, {each.name: each for each in self.sources}.get)
             if is_post_processing and hasattr(strategy.target_storage, "post_process"):
                 with noting_names(strategy.target_storage, dry_run=self.dry_run) as names:
-                    for processed in self._post_process(strategy.target_storage):
+                    for processed in self._post_process(strategy):
                         kept |= {name for name in processed[:2] if name}
                         yield processed
                 kept |= names
@@ -290,9 +290,10 @@ class Command(collectstatic.Command):
             if not stage.is_published:
                 stage.withdraw()
 
-    def _post_process(self, storage: Any) -> Iterator[PostProcessed]:
+    def _post_process(self, strategy: Strategy[Any]) -> Iterator[PostProcessed]:
         found = {each.prefixed_path: (each.storage, each.path) for each in self.sources}
-        yield from storage.post_process(found, dry_run=self.dry_run)
+        with in_words(strategy, full=self._is_full):
+            yield from strategy.target_storage.post_process(found, dry_run=self.dry_run)
 
     def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
         """Say what stays and, in a dry run, what would be sent."""
