@@ -55,7 +55,7 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         return name
 
     def list_remote(self, names: Sequence[str]) -> Iterable[RemoteObject]:
-        """Yield the named files that exist, and remove what interrupted deploys left beside them."""
+        """Yield the named files that exist, and remove what killed deploys left beside them."""
         if not self.dry_run:
             for folder in {*map(os.path.dirname, names)}:
                 self._remove_temporary(folder)
