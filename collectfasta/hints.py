@@ -6,10 +6,8 @@ import logging
 import pickle
 import zlib
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 from functools import partial
-from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.cache import BaseCache, caches
 from django.core.cache.backends.db import BaseDatabaseCache
@@ -18,8 +16,7 @@ from django.db import DatabaseError
 
 from collectfasta import settings
 from collectfasta.errors import CollectfastaError
-
-Result = TypeVar("Result")
+from collectfasta.executor import NoAnswerError, in_time
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +38,6 @@ _UNREADABLE = (
     pickle.PickleError,
     zlib.error,
 )
-
-
-class NoAnswerError(CollectfastaError):
-    """A cache did not answer in time."""
 
 
 class Hints:
@@ -94,12 +87,12 @@ class Hints:
             self._warn("written", error)
 
     def _use(self, action: Callable[[BaseCache], Any], entries: int) -> Any:
-        if self._error:
+        if self._error is not None:
             return None
         cache = caches[settings.cache]
         if _ends_by_itself(cache):
             return action(cache)
-        return _within(_SECONDS + _SECONDS_PER_ENTRY * entries, partial(action, cache))
+        return in_time(partial(action, cache), _SECONDS + _SECONDS_PER_ENTRY * entries)
 
     def _warn(self, action: str, error: Exception) -> None:
         # One operation, so that of several threads one warns.
@@ -116,7 +109,7 @@ class Hints:
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, CollectfastaError):
+    if isinstance(error, (CollectfastaError, NoAnswerError)):
         return str(error)
     # What a client says may hold the password that it was configured with.
     name = type(error).__name__
@@ -133,25 +126,3 @@ def _ends_by_itself(cache: BaseCache) -> bool:
         cache, "ends_by_itself", isinstance(cache, (BaseDatabaseCache, LocMemCache))
     )
     return ends
-
-
-def _within(seconds: float, function: Callable[[], Result]) -> Result:
-    """Return what a function returns; one that takes longer is left behind in its thread.
-
-    The thread does not keep the process from ending.
-
-    Raises:
-        NoAnswerError: It takes longer.
-    """
-    outcome: Future[Result] = Future()
-    Thread(target=_work, args=(function, outcome), name="collectfasta-cache", daemon=True).start()
-    if not wait([outcome], seconds).done:
-        raise NoAnswerError(f"no answer in {seconds:.0f} s")
-    return outcome.result()
-
-
-def _work(function: Callable[[], Result], outcome: Future[Result]) -> None:
-    try:
-        outcome.set_result(function())
-    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-        outcome.set_exception(error)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, TypeVar
 
 from collectfasta.checksums import Checksum, Pair, md5
-from collectfasta.errors import CollectfastaError
+from collectfasta.errors import CollectfastaError, describe
 from collectfasta.executor import Executor
 from collectfasta.source import Payload, SourceFile
 
@@ -22,6 +22,52 @@ _PAGE = 1000
 
 class ListingDeniedError(CollectfastaError):
     """The credentials may not list the target; objects can only be asked for one by one."""
+
+
+class NoListingError(CollectfastaError):
+    """An answer to a listing that does not come from the storage's service, or not whole."""
+
+
+# What parsers and those who use their outcome raise for an answer of another shape.
+_OTHER_SHAPE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+@contextmanager
+def reading_listing() -> Iterator[None]:
+    """Put what an SDK raises for an answer that is no listing into words.
+
+    Raises:
+        NoListingError: In its place.
+    """
+    try:
+        yield
+    except _OTHER_SHAPE as error:
+        raise NoListingError(
+            f"The answer to a listing is no listing ({describe(error)}): check the storage's "
+            "endpoint, and what is between here and there."
+        ) from error
+
+
+def next_marker(marker: object, following: T) -> T:
+    """Return where a listing goes on.
+
+    Args:
+        marker: Where this page began.
+        following: Where the next one is said to begin.
+
+    Raises:
+        NoListingError: At the same place: it would be listed for ever.
+    """
+    if following is not None and following == marker:
+        raise NoListingError("The listing does not go on: each page leads to itself.")
+    return following
 
 
 def _no_checksum() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 import requests
 from azure.core.exceptions import (
@@ -54,6 +56,9 @@ _CREDENTIALS_REFUSED = {
     "NoAuthenticationInformation",
 }
 
+# https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
 # https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/storage/azure-storage-blob#other-client--per-operation-configuration
 _TIMEOUTS = {"connection_timeout": 20, "read_timeout": 60}
 
@@ -73,6 +78,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         ServiceResponseError,
     )
     secret_attributes: ClassVar[tuple[str, ...]] = ("account_key", "connection_string", "sas_token")
+    # https://learn.microsoft.com/python/api/overview/azure/identity-readme#environment-variables
+    secret_variables: ClassVar[tuple[str, ...]] = (
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_PASSWORD",
+    )
     _container: ContainerClient
 
     def __init__(self, remote_storage: AzureStorage) -> None:
@@ -92,10 +103,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     @property
     def secrets(self) -> list[str]:
-        """The storage's secrets, and those within its connection string."""
+        """The storage's secrets, those within its connection string, and a token's signature."""
         text = self.target_storage.connection_string or ""
         parts = dict(part.partition("=")[::2] for part in text.split(";"))
-        hidden = (parts.get(name) for name in ("AccountKey", "SharedAccessSignature"))
+        tokens = [parts.get("SharedAccessSignature"), self.target_storage.sas_token]
+        signatures = (parse_qs(str(token)).get("sig", ()) for token in tokens if token)
+        hidden = [parts.get("AccountKey"), tokens[0], *itertools.chain.from_iterable(signatures)]
         return [*super().secrets, *filter(None, hidden)]
 
     @property
@@ -104,7 +117,16 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         return self._count.value
 
     def full_path(self, name: str) -> str:
-        """Return a cleaned name joined to the location, as the storage does it."""
+        """Return a cleaned name joined to the location, as the storage does it.
+
+        Raises:
+            ValueError: The service can't have it, or the storage would make another name of it.
+        """
+        joined: str = self.target_storage._normalize_name(name)
+        if joined != joined.strip("./"):
+            raise ValueError("AzureStorage leaves out dots at either end of a blob's name")
+        if _CONTROL.search(joined):
+            raise ValueError("names of blobs have no control characters")
         path: str = self.target_storage._get_valid_path(name)
         return path
 

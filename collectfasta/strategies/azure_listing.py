@@ -22,6 +22,7 @@ from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.storage.blob import ContainerClient
 
 from collectfasta.executor import Executor
+from collectfasta.remote import next_marker, reading_listing
 from collectfasta.strategies.azure_retry import ATTEMPTS
 
 # The most blobs that the service gives in an answer.
@@ -102,7 +103,7 @@ class BlobListing:
         while True:
             page = self._page(prefix, marker)
             yield from page.blobs
-            marker = page.marker
+            marker = next_marker(marker, page.marker)
             if marker is None:
                 return
 
@@ -141,11 +142,13 @@ class BlobListing:
             raw_response_hook=lambda response: roots.append(_parse(response.http_response)),
         )
         pages: Any = names.by_page(marker)
-        next(pages)
-        # What was answered before a retry is an error's.
-        if not roots or roots[-1] is None:
-            return None
-        return _Page([*map(_describe, roots[-1].iter("Blob"))], pages.continuation_token or None)
+        with reading_listing():
+            next(pages)
+            # What was answered before a retry is an error's.
+            if not roots or roots[-1] is None:
+                return None
+            blobs = [*map(_describe, roots[-1].iter("Blob"))]
+        return _Page(blobs, pages.continuation_token or None)
 
 
 def _parse(response: Any) -> Any:

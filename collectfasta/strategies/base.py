@@ -12,6 +12,7 @@ import abc
 import gzip
 import hashlib
 import mimetypes
+import os
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -55,6 +56,7 @@ class Strategy(abc.ABC, Generic[S]):
         default_threads: Files sent at a time where ``COLLECTFASTA_THREADS`` is unset.
         remote_errors: What the storage's SDK raises for a failed request.
         secret_attributes: Attributes of the storage that must not appear in any output.
+        secret_variables: Environment variables that the storage's SDK takes secrets from.
         dry_run: Set by the command before anything is asked: nothing may be written anywhere.
     """
 
@@ -63,6 +65,7 @@ class Strategy(abc.ABC, Generic[S]):
     default_threads: ClassVar[int] = 0
     remote_errors: ClassVar[tuple[type[Exception], ...]] = ()
     secret_attributes: ClassVar[tuple[str, ...]] = ()
+    secret_variables: ClassVar[tuple[str, ...]] = ()
     dry_run: bool = False
 
     def __init__(self, remote_storage: S) -> None:
@@ -223,10 +226,18 @@ class Strategy(abc.ABC, Generic[S]):
 
     @property
     def secrets(self) -> list[str]:
-        """What must not appear in any output: the values of ``secret_attributes``."""
+        """What must not appear in any output: the values of what is named to be secret."""
         storage: Any = self.target_storage
-        values = (getattr(storage, name, None) for name in self.secret_attributes)
-        return [value for value in values if isinstance(value, str) and value]
+        return [
+            *secrets_of(storage, self.secret_attributes),
+            *filter(None, map(os.environ.get, self.secret_variables)),
+        ]
+
+
+def secrets_of(owner: object, names: Iterable[str]) -> list[str]:
+    """Return the texts that an object has under some names."""
+    values = (getattr(owner, name, None) for name in names)
+    return [value for value in values if isinstance(value, str) and value]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from storages.utils import clean_name
 
 from collectfasta.checksums import md5
 from collectfasta.errors import CollectfastaError
-from collectfasta.remote import RemoteIndex, RemoteObject, compare
+from collectfasta.remote import NoListingError, RemoteIndex, RemoteObject, compare
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy, S
@@ -218,8 +218,12 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
         """Return the names of all objects under the location, None if there is no location."""
         if not self.prefix:
             return None
-        keys = (key for key in self.list_keys() if self._is_from_a_deploy(key))
-        return [key[len(self.prefix) :] for key in keys]
+        keys: dict[str, None] = {}
+        for key in self.list_keys():
+            if key in keys:
+                raise NoListingError(f"The listing does not end: it names {key!r} a second time.")
+            keys[key] = None
+        return [key[len(self.prefix) :] for key in keys if self._is_from_a_deploy(key)]
 
     def _is_from_a_deploy(self, key: str) -> bool:
         """Tell whether a file's name can have led to this key.
