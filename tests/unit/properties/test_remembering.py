@@ -120,7 +120,7 @@ garbage = (
 @some_examples
 @given(remembered, st.sampled_from([100, 200]), garbage, st.data())
 def test_whatever_takes_the_place_of_an_entry_adds_no_pair_and_harms_no_other(
-    pairs: dict[str, Pair], size: int, value: object, data: st.DataObject
+    pairs: dict[str, Pair], size: int, value: Any, data: st.DataObject
 ) -> None:
     cache = saved(pairs, size)
     entries = entries_of(cache)
