@@ -135,7 +135,7 @@ def test_whatever_takes_the_place_of_an_entry_adds_no_pair_and_harms_no_other(
 
 def _has_pairs(value: Any) -> bool:
     try:
-        return isinstance(json.loads(value)["pairs"], dict)
+        return isinstance(value, (str, bytes)) and isinstance(json.loads(value)["pairs"], dict)
     except (ValueError, TypeError, KeyError):
         return False
 
