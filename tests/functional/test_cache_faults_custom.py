@@ -152,7 +152,7 @@ def test_a_server_that_stops_midway_is_left_alone(
 
     deploy(counted, strategy=Midway, threads=threads)
 
-    assert 1 <= len(CountedMemcached.calls) <= max(1, threads)
+    assert len(CountedMemcached.calls) <= max(1, threads)
     (warning,) = deploy.take_warnings()
     assert "clear it before the next deploy" in warning
 
