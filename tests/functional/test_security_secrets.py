@@ -70,7 +70,13 @@ def forms(secrets: list[str]) -> list[str]:
         str,
         quote,
         lambda text: quote(text, safe=""),
-        lambda text: quote(text, safe="").replace("%2F", "%2f").replace("%2B", "%2b"),
+        lambda text: (
+            quote(text, safe="")
+            .replace("%2F", "%2f")
+            .replace("%2B", "%2b")
+            .replace("%3D", "%3d")
+            .replace("%3C", "%3c")
+        ),
         escape,
         lambda text: escape(text, quote=False),
         lambda text: base64.b64encode(text.encode()).decode(),
@@ -187,9 +193,11 @@ def test_no_secret_that_a_server_echoes_is_let_out(
 
     assert [each for each in [*forms(secrets), TOKEN, PASSWORD] if each in text] == []
     # A listing that is refused for good may leave the files to be asked for one by one.
-    assert "CommandError" in text or (kinds, code) == (["LIST"], "AccessDenied")
+    assert "CommandError" in text or kinds == ["LIST"]
 
 
+# Of what it can't load, AzureStorage leaves a temporary file open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_no_secret_is_let_out_when_the_storage_can_not_be_made(
     recorded_cloud: RecordedCloud, options: dict[str, Any], secrets: list[str], told: Told
 ) -> None:
@@ -210,27 +218,18 @@ def test_no_secret_is_let_out_when_the_storage_can_not_be_made(
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])
-def test_no_secret_is_let_out_when_nobody_answers(
-    recorded_cloud: RecordedCloud,
-    options: dict[str, Any],
-    secrets: list[str],
-    told: Told,
-    monkeypatch: pytest.MonkeyPatch,
-    debug: bool,
+def test_no_secret_is_let_out_when_a_proxy_does_not_answer(
+    s3: S3Cloud, told: Told, monkeypatch: pytest.MonkeyPatch, debug: bool
 ) -> None:
-    monkeypatch.setenv("http_proxy", f"http://user:{PASSWORD}@127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "")
+    options = {"secret_key": SECRET_KEY, "security_token": TOKEN}
+    with monkeypatch.context() as patched:
+        patched.setenv("http_proxy", f"http://user:{PASSWORD}@127.0.0.1:1")
+        patched.setenv("no_proxy", "")
+        text = told(s3, options=options, settings={"COLLECTFASTA_DEBUG": debug})
 
-    text = told(
-        recorded_cloud,
-        options=options,
-        traceback=debug,
-        settings={"COLLECTFASTA_DEBUG": debug},
-        threads=0,
-    )
-
-    assert recorded_cloud.requests == []
-    assert [each for each in [*forms(secrets), PASSWORD] if each in text] == []
+    assert s3.requests == []
+    assert "CommandError" in text
+    assert [each for each in [*forms([SECRET_KEY, TOKEN]), PASSWORD] if each in text] == []
 
 
 def test_no_secret_is_let_out_or_remembered_when_nothing_fails(
@@ -283,19 +282,23 @@ class TestSecretsFromElsewhere:
         monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
     ) -> dict[str, Any]:
-        """Options without secrets, which are in the environment or in a profile."""
+        """Storages without secrets, which are in the environment or in a profile."""
+        storages = s3.storages()
+        options = storages["staticfiles"]["OPTIONS"]
+        del options["access_key"], options["secret_key"]
         if request.param == "environment":
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
             monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
             monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
-            return {"access_key": None, "secret_key": None}
+            return storages
         profile = tmp_path / "credentials"
         profile.write_text(
             f"[deploy]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = {SECRET_KEY}\n"
             f"aws_session_token = {TOKEN}\n"
         )
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
-        return {"access_key": None, "secret_key": None, "session_profile": "deploy"}
+        options["session_profile"] = "deploy"
+        return storages
 
     @pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])
     def test_they_are_not_let_out(
@@ -307,7 +310,7 @@ class TestSecretsFromElsewhere:
             lambda request: s3.kind(request) == "PUT", 400, echo(s3, "Odd", [SECRET_KEY, TOKEN])
         )
 
-        text = told(s3, options=nowhere, settings={"COLLECTFASTA_DEBUG": debug})
+        text = told(s3, settings={"COLLECTFASTA_DEBUG": debug, "STORAGES": nowhere})
 
         assert sent[0].headers["x-amz-security-token"] == TOKEN
         assert "2 files were not sent" in text
