@@ -15,7 +15,14 @@ from collectfasta.errors import describe, redact
 from collectfasta.plan import Decision, Plan, PlanError, make_plan
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
-from collectfasta.transfer import Report, TransferError, describe_failures, transfer
+from collectfasta.transfer import (
+    AGAIN,
+    Report,
+    TransferError,
+    again_if_passing,
+    describe_failures,
+    transfer,
+)
 
 
 @contextmanager
@@ -36,9 +43,11 @@ def in_words(strategy: Strategy[Any], *, full: bool) -> Iterator[None]:
     except Exception as error:
         reason = strategy.explain_error(error)
         if reason is None and isinstance(error, strategy.remote_errors):
-            reason = describe(error, strategy.secrets)
+            reason = f"{strategy.target_name} can't be used: {describe(error, strategy.secrets)}"
         if reason is None:
             raise
+        if strategy.is_passing(error):
+            reason = f"{reason.rstrip('.')}. {AGAIN}"
         if full:
             reason += "\n" + describe(error, strategy.secrets, full=True)
         # Without its cause, whose text may hold a signed URL.
@@ -83,13 +92,16 @@ class Deploy:
         Raises:
             PlanError: Some files can't be deployed.
         """
-        plan = make_plan(
-            files,
+        plan = again_if_passing(
             self.strategy,
-            self.pairs,
-            threads=self.threads,
-            forced=self._forced,
-            full=self.full,
+            lambda: make_plan(
+                files,
+                self.strategy,
+                self.pairs,
+                threads=self.threads,
+                forced=self._forced,
+                full=self.full,
+            ),
         )
         self._decisions += plan.decisions
         return plan

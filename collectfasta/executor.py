@@ -5,11 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, TypeVar
 
+from django.core.cache import caches
 from django.db import connections
 
 Item = TypeVar("Item")
@@ -41,6 +42,9 @@ class Executor:
         self._batch = batch
         self._abort = abort
         self._cancelled = threading.Event()
+        # So many are begun whose outcomes nobody has read yet: whoever cancels is heard in time,
+        # also where threads are faster than their reader.
+        self._unread = threading.Semaphore(2 * threads)
 
     def cancel(self) -> None:
         """Begin no more items. The outcomes of those under way are still yielded."""
@@ -69,6 +73,7 @@ class Executor:
             yield
         except BaseException:
             self.cancel()
+            self._unread.release(self.threads or 1)
             # What it fails by must not take the place of what has ended the work.
             with suppress(Exception):
                 self._abort()
@@ -102,6 +107,7 @@ class Executor:
                     raise outcomes
                 else:
                     yield from outcomes
+                    self._unread.release()
 
     def _feed(
         self, items: Iterable[Item], waiting: queue.SimpleQueue[list[Item]], threads: int
@@ -114,6 +120,14 @@ class Executor:
             for _ in range(threads):
                 waiting.put([])
 
+    def _may_begin(self) -> bool:
+        self._unread.acquire()
+        if not self._cancelled.is_set():
+            return True
+        # For the next thread, which is to hear of it too.
+        self._unread.release()
+        return False
+
     def _work(
         self,
         function: Callable[[Item], Result],
@@ -121,46 +135,48 @@ class Executor:
         done: _Done[Item],
     ) -> None:
         try:
-            while (batch := waiting.get()) and not self._cancelled.is_set():
+            while (batch := waiting.get()) and self._may_begin():
                 done.put([_attempt(function, item) for item in batch])
         except BaseException as error:  # noqa: BLE001 - raised again where it is read
             done.put(error)
         finally:
             try:
-                # A strategy may use the database (for its cache): the connection is this thread's.
+                # A strategy may use caches and, for one of them, a database: what is open is this
+                # thread's.
+                caches.close_all()
                 connections.close_all()
             finally:
                 done.put(None)
+
+
+class NoAnswerError(TimeoutError):
+    """What was called has not returned in time."""
 
 
 def in_time(function: Callable[[], Result], seconds: float) -> Result:
     """Call a function and wait for it for so long, where it may never end and can't be interrupted.
 
     Args:
-        function: Runs in a thread of its own, which nobody waits for any more after that.
+        function: Runs in a thread of its own, which nobody waits for any more after that: it does
+            not keep the process from ending.
         seconds: How long.
 
     Raises:
-        TimeoutError: It has not ended.
+        NoAnswerError: It has not ended.
         BaseException: What it raised.
     """
-    outcomes: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    outcome: Future[Result] = Future()
 
     def work() -> None:
         try:
-            outcomes.put((function(), None))
-        except BaseException as error:  # noqa: BLE001 - raised again where it is read
-            outcomes.put((None, error))
+            outcome.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            outcome.set_exception(error)
 
     threading.Thread(target=work, name="collectfasta-in-time", daemon=True).start()
-    try:
-        result: Result
-        result, error = outcomes.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError(f"not done in {seconds:.0f} s") from None
-    if error is not None:
-        raise error
-    return result
+    if not wait([outcome], seconds).done:
+        raise NoAnswerError(f"no answer in {seconds:.0f} s")
+    return outcome.result()
 
 
 def _attempt(function: Callable[[Item], Result], item: Item) -> Outcome[Item]:

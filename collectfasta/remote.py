@@ -156,8 +156,10 @@ def compare(source: SourceFile, payload: Payload, remote: RemoteObject) -> Compa
     sizes = {source.size, remote.size}
     if not payload.encoded and None not in sizes and len(sizes) > 1:
         return Comparison(same=False)
-    if remote.pair is not None:
-        return Comparison(_agrees(source, payload, remote.pair), remote.pair)
+    pair = remote.pair
+    # It may be of the time before the storage compressed.
+    if pair is not None and (pair.parameters or not payload.encoded):
+        return Comparison(_agrees(source, payload, pair), pair)
     checksum = remote.checksum or remote.read_checksum()
     if checksum is None:
         return Comparison(same=None)
@@ -165,7 +167,9 @@ def compare(source: SourceFile, payload: Payload, remote: RemoteObject) -> Compa
         return Comparison(same=False)
     if checksum.algorithm == "md5" and not payload.encoded:
         return Comparison(same=True, pair=Pair(remote.version, checksum.value))
-    return Comparison(same=True, pair=Pair(remote.version, source_md5(source)))
+    # That it was encoded is among the parameters.
+    parameters = payload.fingerprint if payload.encoded else ""
+    return Comparison(same=True, pair=Pair(remote.version, source_md5(source), parameters))
 
 
 def _agrees(source: SourceFile, payload: Payload, pair: Pair) -> bool:

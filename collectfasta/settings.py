@@ -131,6 +131,20 @@ def __getattr__(name: str) -> Any:
     return reader()
 
 
+def valid(name: str) -> Any:
+    """Return the value of one of this module's attributes, None if the setting is wrong."""
+    try:
+        return globals()[name] if name in globals() else __getattr__(name)
+    except ValueError:
+        return None
+
+
+def names() -> list[str]:
+    """Return the names of all settings that are Collectfasta's own."""
+    of_django_storages = {"aws_is_gzipped", "gzip_content_types"}
+    return [f"COLLECTFASTA_{each.upper()}" for each in _READERS if each not in of_django_storages]
+
+
 def errors() -> list[str]:
     """Return one sentence for each setting with a value that can't be used."""
     found = []

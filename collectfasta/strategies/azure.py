@@ -12,7 +12,14 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 import requests
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import (
     BlobBlock,
@@ -28,6 +35,7 @@ from collectfasta.remote import ListingDeniedError, RemoteObject
 from collectfasta.shadowing import is_overridden, saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.azure_listing import BlobListing
+from collectfasta.strategies.azure_retry import retry_options
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -64,6 +72,11 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     delete_not_found_exception: ClassVar[tuple[type[Exception], ...]] = (ResourceNotFoundError,)
     storage_class: ClassVar[str | None] = "storages.backends.azure_storage.AzureStorage"
     remote_errors: ClassVar[tuple[type[Exception], ...]] = (AzureError,)
+    passing_errors: ClassVar[tuple[type[Exception], ...]] = (
+        IncompleteReadError,
+        ServiceRequestError,
+        ServiceResponseError,
+    )
     secret_attributes: ClassVar[tuple[str, ...]] = ("account_key", "connection_string", "sas_token")
     # https://learn.microsoft.com/python/api/overview/azure/identity-readme#environment-variables
     secret_variables: ClassVar[tuple[str, ...]] = (
@@ -136,13 +149,13 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                 raise ListingDeniedError(str(error)) from error
             raise
 
-    def list_keys(self) -> Iterable[str]:
-        """Return every key under the prefix."""
-        return (blob.key for blob in self._listing.all(self.prefix))
-
     @property
     def _listing(self) -> BlobListing:
         return BlobListing(self._container, self.target_storage.timeout, self._threads)
+
+    def list_keys(self) -> Iterable[str]:
+        """Return every key under the prefix, which the SDK leaves percent-encoded in places."""
+        return (blob.key for blob in self._listing.all(self.prefix))
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one blob; one that may not be read is there, but unknown."""
@@ -191,7 +204,8 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                 )
             else:
                 answer, size = self._put_blocks(blob, first, chunks, settings)
-        version = answer["etag"].strip('"')
+        # None is in an answer that was cut off after its status.
+        version = (answer["etag"] or "").strip('"')
         return RemoteObject(source.name, version, size, parameters=payload.fingerprint)
 
     def _put_blocks(
@@ -229,6 +243,10 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                     self._container.delete_blob(key, timeout=timeout)
 
     # What went wrong
+
+    def answer_of(self, error: Exception) -> tuple[int | None, str]:
+        """Return HTTP status and code of the answer behind an error; None and "" without one."""
+        return getattr(error, "status_code", None), _code(error)
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Azure refuses for good, and what to do."""
@@ -276,17 +294,17 @@ def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> Conta
     mount_pool(session, threads, counter)
     shorten_way(session)
     # The SDK gives them to a transport of its own making only.
-    options = {**_TIMEOUTS, **(storage.client_options if storage.connection_string is None else {})}
+    given = storage.client_options if storage.connection_string is None else {}
+    options = {**_TIMEOUTS, **given}
     transport = RequestsTransport(session=session, session_owner=False, **options)
+    ours = {"transport": transport, **retry_options(given)}
     if is_overridden(storage.__class__, "_get_service_client", outside=("storages.",)):
         service = storage._get_service_client()
     elif storage.connection_string is not None:
-        service = BlobServiceClient.from_connection_string(
-            storage.connection_string, transport=transport
-        )
+        service = BlobServiceClient.from_connection_string(storage.connection_string, **ours)
     else:
         settings = copy.copy(storage)
-        settings.client_options = {"transport": transport, **storage.client_options}
+        settings.client_options = {**ours, **given}
         service = settings._get_service_client()
     container: ContainerClient = service.get_container_client(storage.azure_container)
     return container

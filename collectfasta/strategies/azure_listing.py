@@ -13,14 +13,17 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.storage.blob import ContainerClient
 
 from collectfasta.executor import Executor
 from collectfasta.remote import next_marker, reading_listing
+from collectfasta.strategies.azure_retry import ATTEMPTS
 
 # The most blobs that the service gives in an answer.
 _PAGE = 5000
@@ -91,7 +94,12 @@ class BlobListing:
         yield from (blob for blob in rest if blob.key in missing)
 
     def all(self, prefix: str, marker: str | None = None) -> Iterator[ListedBlob]:
-        """Yield every blob under a prefix, from where a page ended on."""
+        """Yield all blobs.
+
+        Args:
+            prefix: What all of them begin with.
+            marker: Where to go on, as an answer has told.
+        """
         while True:
             page = self._page(prefix, marker)
             yield from page.blobs
@@ -100,13 +108,32 @@ class BlobListing:
                 return
 
     def _all_of_folders(self, folders: AbstractSet[str]) -> Iterator[ListedBlob]:
-        with closing(Executor(self.threads).run(lambda each: [*self.all(each)], folders)) as lists:
+        with closing(Executor(self.threads).run(self._all_of_folder, folders)) as lists:
             for _, blobs, error in lists:
                 if error:
                     raise error
                 yield from blobs
 
+    def _all_of_folder(self, folder: str) -> list[ListedBlob]:
+        blobs = self.all(folder)
+        if folder.endswith("/"):
+            return [*blobs]
+        # It is a file, which comes before all whose names begin with its own.
+        return [blob for blob in islice(blobs, 1) if blob.key == folder]
+
     def _page(self, prefix: str, marker: str | None = None) -> _Page:
+        for _ in range(ATTEMPTS):
+            page = self._answered_page(prefix, marker)
+            if page is not None:
+                return page
+        raise ServiceResponseError("No listing came whole.")
+
+    def _answered_page(self, prefix: str, marker: str | None) -> _Page | None:
+        """Ask for a page; None if the SDK does not show the answer.
+
+        It forgets its hook with an attempt that brings none (azure-storage-blob 12.31), so the
+        answer to the next attempt is not seen.
+        """
         roots: list[Any] = []
         names = self.container.list_blob_names(
             name_starts_with=prefix or None,
@@ -118,6 +145,8 @@ class BlobListing:
         with reading_listing():
             next(pages)
             # What was answered before a retry is an error's.
+            if not roots or roots[-1] is None:
+                return None
             blobs = [*map(_describe, roots[-1].iter("Blob"))]
         return _Page(blobs, pages.continuation_token or None)
 

@@ -11,12 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from google.api_core.exceptions import BadRequest, Forbidden, NotFound, Unauthorized
-from google.auth.exceptions import GoogleAuthError
+from google.api_core.exceptions import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    RetryError,
+    Unauthorized,
+)
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob
-from google.cloud.storage.retry import DEFAULT_RETRY
 from requests import RequestException
 from storages.backends.gcloud import GoogleCloudStorage
 
@@ -30,6 +35,7 @@ from collectfasta.remote import (
     reading_listing,
 )
 from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies import gcloud_retry
 from collectfasta.strategies.base import secrets_of
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
@@ -66,6 +72,12 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         GoogleAuthError,
         GoogleCloudError,
         RequestException,
+        RetryError,
+    )
+    passing_errors: ClassVar[tuple[type[Exception], ...]] = (
+        RequestException,
+        RetryError,
+        TransportError,
     )
 
     def __init__(self, remote_storage: GoogleCloudStorage) -> None:
@@ -142,7 +154,11 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def _pages(self, **options: Any) -> Iterator[Page[Blob]]:
         listing = self.target_storage.client.list_blobs(
-            self.target_storage.bucket_name, prefix=self.prefix, fields=_FIELDS, **options
+            self.target_storage.bucket_name,
+            prefix=self.prefix,
+            fields=_FIELDS,
+            **_patience(),
+            **options,
         )
         marker = None
         with reading_listing():
@@ -158,7 +174,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
         try:
-            blob = self.target_storage.bucket.get_blob(self.object_key(name))
+            blob = self.target_storage.bucket.get_blob(self.object_key(name), **_patience())
         except Forbidden:
             return RemoteObject(name)
         return blob and _describe(name, blob)
@@ -211,7 +227,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             if small:
                 content = payload.body.read()
                 body, size = io.BytesIO(content), len(content)
-            blob.upload_from_file(body, size=size, retry=DEFAULT_RETRY, **upload)
+            blob.upload_from_file(body, size=size, **upload, **_patience())
         return _describe(source.name, blob, payload.fingerprint)
 
     def delete_keys(self, keys: Sequence[str]) -> None:
@@ -222,17 +238,28 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             try:
                 with self.target_storage.client.batch():
                     bucket.delete_blobs(batch)
-            except GoogleCloudError:
+            except (GoogleCloudError, RequestException):
                 # Of one call: it hides what became of the others, and no call is made again. By
                 # themselves they are, and those that were done are no error.
-                bucket.delete_blobs(batch, on_error=lambda _: None)
+                bucket.delete_blobs(batch, on_error=lambda _: None, **_patience())
 
     # What went wrong
+
+    def answer_of(self, error: Exception) -> tuple[int | None, str]:
+        """Return the HTTP status of the answer behind an error; None without one."""
+        status: int | None = error.code if isinstance(error, GoogleCloudError) else None
+        return status, ""
+
+    def is_passing(self, error: Exception) -> bool:
+        """Tell whether a request that has failed by this error may succeed a little later."""
+        status = self.answer_of(error)[0]
+        # No refusal, and yet an error: the answer was cut off after its status.
+        return (status is not None and status < 400) or super().is_passing(error)
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Google Cloud Storage refuses for good, and what to do."""
         bucket = self.target_storage.bucket_name
-        if isinstance(error, (GoogleAuthError, Unauthorized)):
+        if isinstance(error, (GoogleAuthError, Unauthorized)) and not self.is_passing(error):
             return (
                 f"The credentials for the bucket {bucket!r} are refused or missing: correct the "
                 "storage's credentials (GS_CREDENTIALS) or GOOGLE_APPLICATION_CREDENTIALS."
@@ -287,6 +314,11 @@ class _Abortable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
+
+
+def _patience() -> dict[str, Any]:
+    """Return how each request is tried. The storage has no options for that."""
+    return {"retry": gcloud_retry.RETRY, "timeout": gcloud_retry.TIMEOUT}
 
 
 def _describe(name: str, blob: Blob, parameters: str = "") -> RemoteObject:

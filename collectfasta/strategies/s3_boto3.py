@@ -9,7 +9,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
@@ -136,7 +136,8 @@ class Boto3Engine:
         answer = self._client.put_object(
             Bucket=self._bucket, Key=key, Body=body, ContentLength=size, **parameters
         )
-        etag: str = answer["ETag"]
+        # None is in an answer that was cut off after its status.
+        etag: str = answer.get("ETag", "")
         return etag.strip('"')
 
     def put_parts(
@@ -144,7 +145,11 @@ class Boto3Engine:
     ) -> str:
         """Store a large file, named by its path or open, in parts and return the ETag."""
         future = self._manager.upload(body, self._bucket, key, extra_args=dict(parameters))
-        future.result()
+        try:
+            future.result()
+        except KeyError:
+            # s3transfer misses what the answer to a part was to have, cut off after its status.
+            raise ConnectionClosedError(endpoint_url=self._client.meta.endpoint_url) from None
         return self._etags.pop(key, "")
 
     def abort(self) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # For a whole request. The largest bodies that are sent at the same time take it at 2.2 Mbit/s.
 _TIMEOUT = timedelta(minutes=3)
+# No attempt is begun later than this after the first.
+_RETRY_TIMEOUT = timedelta(minutes=3)
 
 # obstore follows redirects, to any host, with the session token. So all hosts but the bucket's own
 # are behind a proxy that nothing can be: nobody can listen on port 0.
@@ -32,8 +34,16 @@ _BACKOFF = {
 _LASTING = timedelta(minutes=10)
 
 
-def make_store(connection: S3Connection, credentials: CredentialProvider) -> Any:
+def make_store(
+    connection: S3Connection, credentials: CredentialProvider, *, sends_bodies: bool
+) -> Any:
     """Make a store that leaves nothing to obstore's defaults and environment variables.
+
+    Args:
+        connection: How the bucket is reached.
+        credentials: What requests are signed with.
+        sends_bodies: It is for uploads. They have no other time-out than that of a whole request,
+            because obstore's read timeout runs while a body is sent, which botocore's does not.
 
     Raises:
         UnsupportedError: It can't be made here.
@@ -49,12 +59,14 @@ def make_store(connection: S3Connection, credentials: CredentialProvider) -> Any
         "proxy_url": connection.proxy or f"http://{NOWHERE}",
         "proxy_excludes": "" if connection.proxy else urlsplit(connection.url).hostname,
     }
+    if not sends_bodies:
+        options["read_timeout"] = timedelta(seconds=connection.read_timeout)
     if connection.is_secure:
         options["root_certificate"] = _read(connection.ca_bundle)
     retries: Any = {
         "max_retries": connection.attempts - 1,
         "backoff": _BACKOFF,
-        "retry_timeout": _TIMEOUT,
+        "retry_timeout": _RETRY_TIMEOUT,
     }
     try:
         return S3Store(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -129,8 +130,9 @@ class Command(collectstatic.Command):
         return load_strategy(configured) if configured else None
 
     def _make_strategy(self) -> Strategy[Any] | None:
-        for check in checks.ALL_CHECKS:
-            for problem in check(None):
+        for problem in chain.from_iterable(check(None) for check in checks.ALL_CHECKS):
+            # Warnings are told before the command, where checks are run at all.
+            if problem.is_serious():
                 raise CommandError(f"{problem.msg} {problem.hint or ''}".rstrip())
         failure = self._explain_storage()
         if failure:
@@ -143,7 +145,6 @@ class Command(collectstatic.Command):
         strategy = strategy_class(self.storage)
         strategy.dry_run = self.dry_run
         self.storage = strategy.target_storage
-        self._hint_at_staging(strategy_class)
         return strategy
 
     def _explain_storage(self) -> str | None:
@@ -164,20 +165,9 @@ class Command(collectstatic.Command):
             )
         return None
 
-    def _hint_at_staging(self, strategy_class: type[Strategy[Any]]) -> None:
-        better = strategy_for(self.storage.__class__)
-        if better == strategy_for(self.storage.__class__, staged=False) or better is None:
-            return
-        if strategy_class.second_pass_strategy is Strategy.second_pass_strategy:
-            self.log(
-                f"{strategy_class.__name__} post-processes in the remote storage. This is faster: "
-                f"COLLECTFASTA_STRATEGY = {better!r}",
-                level=1,
-            )
-
     def log(self, msg: str, level: int = 2) -> None:
         """Print a line, in which no name of a file can end it or steer the terminal."""
-        super().log(printable(msg), level)
+        super().log(msg if self.strategy is None else printable(msg), level)
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
         """Gather a file that a finder found; all are deployed as a whole later."""
