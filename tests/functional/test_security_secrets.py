@@ -153,6 +153,8 @@ def echo(cloud: RecordedCloud, code: str, secrets: list[str]) -> bytes:
     )
     if isinstance(cloud, GoogleCloud):
         return json.dumps({"error": {"message": text, "errors": [{"reason": code}]}}).encode()
+    # Escaped once more than what it echoes, so that it is XML.
+    text = escape(text)
     return (
         f"<Error><Code>{code}</Code><Message>{text}</Message><AuthenticationErrorDetail>{text}"
         f"</AuthenticationErrorDetail><StringToSign>{text}</StringToSign></Error>"
