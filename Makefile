@@ -142,8 +142,21 @@ $(VENV)-dist/.ready: $(VENV)/.ready
 	    build==1.6.1 twine==7.0.0
 	touch $@
 
+# Strict: without it, what the service does not know passes for sound.
+.PHONY: audit
+audit: $(VENV)-audit/.ready ## ask PyPI and npm for known vulnerabilities of all that is pinned
+	set -e; for pinned in test-requirements.txt lint-requirements.txt example/requirements.txt; do \
+	    $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement $$pinned; \
+	done
+	cd tests/servers && npm audit --package-lock-only
+
+$(VENV)-audit/.ready:
+	"$(PYTHON)" -m venv --clear $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip --disable-pip-version-check install --quiet pip-audit==2.10.1
+	touch $@
+
 .PHONY: clean
 clean: ## remove all that the other words make
-	rm -rf $(VENV) $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(AZURITE) build dist
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(AZURITE) build dist
 	rm -rf .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
