@@ -25,6 +25,7 @@ from botocore.exceptions import (
 from obstore.exceptions import BaseError, InvalidPathError
 
 from collectfasta.checksums import read_chunks
+from collectfasta.executor import NoAnswerError, in_time
 from collectfasta.remote import ListingDeniedError, Page
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import (
@@ -37,7 +38,7 @@ from collectfasta.strategies.s3 import (
 )
 from collectfasta.strategies.s3_connection import S3Connection
 from collectfasta.strategies.s3_errors import client_error, is_in_another_region
-from collectfasta.strategies.s3_obstore_setup import CredentialProvider, make_store
+from collectfasta.strategies.s3_obstore_setup import NOWHERE, CredentialProvider, make_store
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
@@ -59,6 +60,10 @@ _ATTRIBUTES = {
     "ContentType": "Content-Type",
     "StorageClass": "Storage-Class",
 }
+# obstore asks on and on where each page is empty and leads to another one, deaf to interrupts. What
+# takes longer than all the attempts at a request may take is not waited for.
+_LISTING_SECONDS = 600.0
+
 _STATUS = re.compile(r"status code: (\d{3})")
 _NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
 _KIND = re.compile(r"kind: (Connect|Timeout)")
@@ -67,7 +72,9 @@ _KIND = re.compile(r"kind: (Connect|Timeout)")
 # https://developmentseed.org/obstore/latest/api/store/config/).
 _CUT_OFF = re.compile(r"response body error")
 _INTERRUPTED = re.compile(r"kind: (Interrupted|Timeout)")
-_IN_ANOTHER_REGION = re.compile(r"Received redirect without LOCATION|status code: 30[127]\b")
+_IN_ANOTHER_REGION = re.compile(
+    rf"Received redirect without LOCATION|status code: 30[1278]\b|\b{re.escape(NOWHERE)}\b"
+)
 
 
 class ObstoreEngine:
@@ -110,13 +117,14 @@ class ObstoreEngine:
             raise UnsupportedError("listing keys that may begin with a slash")
         if start_after and not is_plain(start_after):
             raise UnsupportedError("listing from a key that is no plain path")
+        stream = obstore.list(
+            self._reader, prefix or None, offset=start_after or None, chunk_size=_PAGE
+        )
         with self._requesting("ListObjectsV2"):
-            objects = next(
-                obstore.list(
-                    self._reader, prefix or None, offset=start_after or None, chunk_size=_PAGE
-                ),
-                (),
-            )
+            try:
+                objects = in_time(lambda: next(stream, ()), _LISTING_SECONDS)
+            except NoAnswerError:
+                raise UnsupportedError("the server's listings", lasting=True) from None
         entries: dict[str, S3Object] = {}
         for each in objects:
             # A folder's marker comes after the object whose key it is shown under.
