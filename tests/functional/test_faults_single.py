@@ -112,14 +112,19 @@ def failure(collectstatic: CollectStatic, cloud: RecordedCloud, **keywords: Any)
 
 @each_of(PASSING)
 def test_what_passes_is_not_seen_in_the_bucket(
-    faulty: Faulty, tree: StaticTree, collectstatic: CollectStatic
+    faulty: Faulty,
+    tree: StaticTree,
+    collectstatic: CollectStatic,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """Nor does it take a second round, of which a warning would tell."""
     faulty.disturb(times=2)
 
     collectstatic(faulty.cloud, options=options(faulty.cloud), threads=3)
 
     assert faulty.bodies() == BODIES
     assert faulty.disturbed >= (1 if faulty.kind == "LIST" else len(NAMES))
+    assert [each.getMessage() for each in caplog.records if each.name == "collectfasta"] == []
 
 
 @each_of(LASTING)
