@@ -11,9 +11,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
+from s3transfer.utils import OSUtils, ReadFileChunk
 
+from collectfasta.observed import ObservedSource, SourceChangedError
 from collectfasta.remote import ListingDeniedError, Page
 from collectfasta.shadowing import is_overridden
+from collectfasta.source import SourceFile
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import S3Object
 
@@ -37,6 +40,42 @@ class NoListingError(BotoCoreError):
     fmt = "The answer to ListObjectsV2 is no listing"
 
 
+class _WholeChunk(ReadFileChunk):
+    """A part of a file, never shorter than was said: the server would wait for the rest."""
+
+    def read(self, amount: int | None = None) -> bytes:
+        """Read, up to the end of the part.
+
+        Raises:
+            SourceChangedError: The file ends before.
+        """
+        left = max(len(self) - self.tell(), 0)
+        content: bytes = super().read(amount)
+        if len(content) < (left if amount is None or amount < 0 else min(left, amount)):
+            raise SourceChangedError("it became shorter while it was being sent")
+        return content
+
+
+class _Files(OSUtils):
+    """How parts are read from files."""
+
+    def open_file_chunk_reader(
+        self, filename: Any, start_byte: int, size: int, callbacks: Any
+    ) -> _WholeChunk:
+        """Open a part of a file."""
+        chunk: _WholeChunk = _WholeChunk.from_filename(
+            filename, start_byte, size, callbacks, enable_callbacks=False
+        )
+        return chunk
+
+
+def _raise_change(caught_exception: Exception | None = None, **_: object) -> None:
+    """Raise what has ended the reading of a body: read again, it would end the same way."""
+    cause = getattr(caught_exception, "kwargs", {}).get("error")
+    if isinstance(cause, SourceChangedError):
+        raise cause
+
+
 class Boto3Engine:
     """Do the requests by one boto3 client for all threads.
 
@@ -53,13 +92,16 @@ class Boto3Engine:
         self._client = _make_client(storage, threads)
         self._count = Counter()
         self._etags: dict[str, str] = {}
+        self._sources: dict[str, ObservedSource] = {}
         events = self._client.meta.events
         events.register("before-send.s3", self._count_request)
+        events.register("before-parameter-build.s3.CompleteMultipartUpload", self._check_source)
         events.register("after-call.s3.CompleteMultipartUpload", self._keep_etag)
+        events.register_first("needs-retry.s3", _raise_change)
         # As boto3 does where the storage's configuration forbids threads.
         executor = None if self._config.use_threads else NonThreadedExecutor
         # Shared by all threads: it limits its own threads and memory once, not per file.
-        self._manager = TransferManager(self._client, self._config, executor_cls=executor)
+        self._manager = TransferManager(self._client, self._config, _Files(), executor)
 
     @property
     def requests(self) -> int:
@@ -72,6 +114,12 @@ class Boto3Engine:
     def _keep_etag(self, parsed: Mapping[str, Any], **_: object) -> None:
         if "ETag" in parsed:
             self._etags[parsed.get("Key", "")] = parsed["ETag"].strip('"')
+
+    def _check_source(self, params: Mapping[str, Any], **_: object) -> None:
+        """Keep an upload from being completed whose parts were read from a file that changed."""
+        source = self._sources.get(params["Key"])
+        if source:
+            source.check()
 
     def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
         """List up to 1,000 objects under a prefix, after a key."""
@@ -131,11 +179,19 @@ class Boto3Engine:
         return etag.strip('"')
 
     def put_parts(
-        self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
+        self, key: str, body: SourceFile | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:
-        """Store a large file, named by its path or open, in parts and return the ETag."""
-        future = self._manager.upload(body, self._bucket, key, extra_args=dict(parameters))
-        future.result()
+        """Store a large file, open or to be opened, in parts and return the ETag."""
+        content: Any = body
+        if isinstance(body, ObservedSource):
+            self._sources[key] = body
+        if isinstance(body, SourceFile):
+            content = body.local_path
+        try:
+            upload = self._manager.upload(content, self._bucket, key, extra_args=dict(parameters))
+            upload.result()
+        finally:
+            self._sources.pop(key, None)
         return self._etags.pop(key, "")
 
     def abort(self) -> None:

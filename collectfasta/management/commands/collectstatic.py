@@ -17,8 +17,8 @@ from collectfasta import checks, settings
 from collectfasta.commit import commit, without_manifest
 from collectfasta.deploy import Deploy, in_words
 from collectfasta.errors import CollectfastaError
-from collectfasta.interrupts import terminable
 from collectfasta.leftovers import Leftovers, find_leftovers
+from collectfasta.management.unattended import UnattendedCommand
 from collectfasta.plan import Plan, Reason, check_sources
 from collectfasta.shadowing import noting_names
 from collectfasta.source import SourceFile
@@ -29,7 +29,7 @@ from collectfasta.strategies.selection import strategy_for
 PostProcessing = Generator[PostProcessed, None, None]
 
 
-class Command(collectstatic.Command):
+class Command(UnattendedCommand, collectstatic.Command):
     """Collect static files and send to the storage what it doesn't have.
 
     Django's command finds the files, asks its questions and writes its summary. Where a strategy
@@ -68,34 +68,24 @@ class Command(collectstatic.Command):
             kwargs["app_configs"] = checks.all_other_apps()
         return kwargs
 
-    def execute(self, *args: Any, **options: Any) -> str | None:
+    def is_attended(self, options: dict[str, Any]) -> bool:
+        """Return whether Collectfasta is off; settings that are yet to be refused are its own."""
+        try:
+            return bool(options.get("disable_collectfasta")) or not settings.enabled
+        except ValueError:
+            return False
+
+    def interrupted(self) -> str:
+        """Return what the user has to know when the deploy was interrupted."""
+        unpublished = "the manifest was not published, " if self.is_unpublished else ""
+        return f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest."
+
+    def _execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command and, behind Django's summary, say what it took."""
-        output: str | None = super().execute(*args, **options)
+        self.is_unpublished = False
+        output = super()._execute(*args, **options)
         if self.facts and self.verbosity >= 1:
             self.stdout.write(self.facts)
-        return output
-
-    def handle(self, **options: Any) -> str | None:
-        """Run Django's command, and end cleanly if told to stop.
-
-        Raises:
-            CommandError: The deploy was interrupted or failed, or Django's command did.
-        """
-        if options.get("disable_collectfasta") or not self._is_enabled():
-            return self._handle(**options)
-        self.is_unpublished = False
-        try:
-            with terminable():
-                return self._handle(**options)
-        except KeyboardInterrupt:
-            unpublished = "the manifest was not published, " if self.is_unpublished else ""
-            raise CommandError(
-                f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest.",
-                returncode=130,
-            ) from None
-
-    def _handle(self, **options: Any) -> str | None:
-        output: str | None = super().handle(**options)
         return output
 
     def set_options(self, **options: Any) -> None:
