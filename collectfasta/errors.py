@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import tempfile
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 # Signed URLs carry their secret in the query (X-Amz-Signature, sig, Signature, tokens), and none
 # of the queries that the SDKs put into their exceptions helps a reader.
@@ -12,6 +16,10 @@ _URL_QUERY = re.compile(r"(\w://[^\s?\"<>]*)\?[^\s\"<>]*")
 _PATH_QUERY = re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]*=[^\s\"'<>]*")
 _SHORTEST_SECRET = 4
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#\"]*@")
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 
 
 class CollectfastaError(Exception):
@@ -28,8 +36,35 @@ def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = 
     """
     if full:
         return redact("".join(traceback.format_exception(error)).rstrip(), secrets)
-    message = " ".join(redact(str(error), secrets).split())
+    message = " ".join(redact(str(error), secrets).split()) + _advice(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _advice(error: BaseException) -> str:
+    """Say what to do about what the system lacks."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _TOO_MANY_FILES:
+        return " (lower COLLECTFASTA_THREADS, or raise the limit: ulimit -n)"
+    if number not in _FULL:
+        return ""
+    is_temporary = getattr(error, "filename", None) == tempfile.gettempdir()
+    other = ", or let TMPDIR name another directory" if is_temporary else ""
+    return f" (free some space there{other})"
+
+
+@contextmanager
+def naming_full_disks(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the directory that is written to where its disk is full: the system doesn't.
+
+    Raises:
+        OSError: The disk is full, or the quota is used up.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

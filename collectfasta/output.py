@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -56,7 +57,7 @@ class SteadyStream:
     def _try(self, action: Callable[[], object]) -> None:
         try:
             if self._stream is None:
-                raise BrokenPipeError("closed")
+                raise BrokenPipeError(errno.EBADF, "it is closed")
             action()
         except UnicodeEncodeError:
             raise
@@ -72,7 +73,7 @@ class SteadyStream:
         https://docs.python.org/3/library/signal.html#note-on-sigpipe
         """
         self.flush()
-        if self._is_lost and self._stream in (sys.stdout, sys.stderr):
+        if self._is_lost and self._stream and self._stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())
