@@ -12,7 +12,7 @@ from typing import Any
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from collectfasta.errors import CollectfastaError, describe, naming_full_disks
+from collectfasta.errors import CollectfastaError, describe, naming_disks
 from collectfasta.shadowing import (
     saving_under_exact_names,
     unwrapped,
@@ -38,7 +38,7 @@ def staging(secrets: Iterable[str] = (), *, full: bool) -> Iterator[None]:
         StagingError: In the place of an OSError.
     """
     try:
-        with naming_full_disks(tempfile.gettempdir()):
+        with naming_disks(tempfile.gettempdir()):
             yield
     except OSError as error:
         cause = describe(error, secrets)

@@ -16,7 +16,7 @@ from storages.backends.s3 import S3Storage
 from storages.utils import ReadBytesWrapper
 
 from collectfasta.checksums import Checksum, read_chunks
-from collectfasta.errors import naming_full_disks
+from collectfasta.errors import naming_disks
 from collectfasta.remote import Page, RemoteObject, leapfrog
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
@@ -258,7 +258,7 @@ def _sized(payload: Payload, source: SourceFile) -> Iterator[tuple[bytes | IO[by
         content = body.read()
         yield content, len(content)
     elif payload.encoded or source.size is None:
-        with naming_full_disks(tempfile.gettempdir()), tempfile.TemporaryFile() as spool:
+        with naming_disks(tempfile.gettempdir()), tempfile.TemporaryFile() as spool:
             spool.writelines(read_chunks(body))
             size = spool.tell()
             spool.seek(0)

@@ -13,7 +13,7 @@ from typing import ClassVar
 from django.core.files.storage import FileSystemStorage
 
 from collectfasta.checksums import Checksum, md5
-from collectfasta.errors import describe, naming_full_disks
+from collectfasta.errors import describe, naming_disks
 from collectfasta.remote import RemoteObject
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
@@ -86,11 +86,14 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
             os.path.dirname(source.name), f".collectfasta-{secrets.token_hex(8)}.tmp"
         )
         try:
-            with naming_full_disks(self.target_storage.location), source.open() as content:
+            with naming_disks(self.target_storage.location), source.open() as content:
                 self.target_storage.save(temporary, content)
             os.replace(self.target_storage.path(temporary), self.target_storage.path(source.name))
-        except BaseException:
+        except BaseException as error:
             self.target_storage.delete(temporary)
+            if isinstance(error, OSError) and error.filename == self.target_storage.path(temporary):
+                # A name that the user has never heard of, and that no two files share.
+                error.filename = self.target_storage.path(source.name)
             raise
 
     def stored_names(self) -> Iterator[str]:
