@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import IO, Any
 
 from django.core.files.base import File
@@ -24,12 +25,19 @@ class ObservedSource(SourceFile):
     """
 
     @classmethod
-    def of(cls, source: SourceFile, *, is_hashed: bool = True) -> ObservedSource:
+    def of(
+        cls,
+        source: SourceFile,
+        *,
+        is_hashed: bool = True,
+        on_read: Callable[[], object] = lambda: None,
+    ) -> ObservedSource:
         """Return the same file, observed from now on.
 
         Args:
             source: The file.
             is_hashed: Work out its MD5, too.
+            on_read: Called before each piece is read; what it raises ends the reading.
 
         Raises:
             OSError: It has vanished.
@@ -39,7 +47,7 @@ class ObservedSource(SourceFile):
         stamp = source.stamp()
         if source.expected not in (None, stamp):
             raise SourceChangedError("it changed after it was hashed: run the command again")
-        vars(observed).update(vars(source), _is_hashed=is_hashed, _begun=stamp)
+        vars(observed).update(vars(source), _is_hashed=is_hashed, _on_read=on_read, _begun=stamp)
         if stamp[0] is not None:
             vars(observed)["size"] = stamp[0]
         return observed
@@ -96,6 +104,7 @@ class _Reader:
         Raises:
             SourceChangedError: This would be its end, and it is not what it was.
         """
+        vars(self._source)["_on_read"]()
         is_new = self._body.tell() == self.hashed
         content = self._body.read(size)
         if is_new:

@@ -148,6 +148,12 @@ def _empty_caches() -> None:
         caches[alias].clear()
 
 
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin the second round at once: no server of the tests has to recover."""
+    monkeypatch.setattr("collectfasta.transfer.PAUSE_SECONDS", 0)
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[S3Server]:
     """An S3 server."""

@@ -135,7 +135,10 @@ class Project:
 
     def run(self, *options: str, **others: Any) -> Ended:
         """Deploy; the arguments are those of `start`."""
-        return end(self.start(*options, **others))
+        ended = end(self.start(*options, **others))
+        if isinstance(self.cloud, RecordedCloud):
+            settle(self.cloud)
+        return ended
 
     def interrupt(self, number: signal.Signals, match: Match, *options: str) -> Ended:
         """Deploy, and send a signal while a matching request waits for its answer."""

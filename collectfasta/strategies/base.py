@@ -193,6 +193,9 @@ class Strategy(abc.ABC, Generic[S]):
     def abort(self) -> None:
         """End large uploads that are under way, as their threads wait for them."""
 
+    def check_aborted(self) -> None:
+        """Raise InterruptedError where ``abort()`` was called; asked for each piece of a body."""
+
     def stored_names(self) -> Iterable[str] | None:
         """Return the names of all objects under the location, for ``--clear``.
 
@@ -210,6 +213,14 @@ class Strategy(abc.ABC, Generic[S]):
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why the remote refuses for good and what to do; None: it doesn't."""
         return None
+
+    def is_passing(self, error: Exception) -> bool:
+        """Tell whether a request that has failed by this error may succeed a little later."""
+        return isinstance(error, (ConnectionError, TimeoutError))
+
+    def error_kind(self, error: Exception) -> str:
+        """Name an error by what all errors of its kind have in common: no object, no request."""
+        return type(error).__name__
 
     @property
     def secrets(self) -> list[str]:

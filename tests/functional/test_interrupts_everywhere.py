@@ -23,6 +23,7 @@ from tests.project import (
     end,
     is_in_one_line,
     once,
+    settle,
 )
 from tests.servers.clouds import RecordedCloud
 from tests.servers.clouds.filesystem import FileSystemCloud
@@ -124,22 +125,30 @@ class TestPlainS3:
         assert s3.keys() == tree.names()
 
 
+@pytest.mark.parametrize("threads", [0, 2])
 class TestFileSystem:
     @BOTH
     def test_a_large_file_is_whole_or_not_there(
-        self, filesystem: FileSystemCloud, static_tree: StaticTree, tmp_path: Path, number: Any
+        self,
+        filesystem: FileSystemCloud,
+        static_tree: StaticTree,
+        tmp_path: Path,
+        number: signal.Signals,
+        threads: int,
     ) -> None:
         filesystem.put("large.bin", b"old")
-        # A pipe that stands still amid the file: the copy is caught in the middle.
-        fifo = static_tree.root / "large.bin"
-        os.mkfifo(fifo)
-        project = project_for(filesystem, static_tree, tmp_path, COLLECTFASTA_THREADS=0)
+        with static_tree.write("large.bin", b"").open("wb") as large:
+            large.truncate(1024 * MEGABYTE)
+        static_tree.write("small.js", b"let it;")
+        project = project_for(filesystem, static_tree, tmp_path, COLLECTFASTA_THREADS=threads)
         process = project.start()
-        with fifo.open("wb") as pipe:
-            pipe.write(b"new" * MEGABYTE)
-            pipe.flush()
-            process.send_signal(number)
-            ended = end(process)
+        # It is the first, and still being copied when a beginning of it is there.
+        while not [path for path in filesystem.root.glob(".*") if path.stat().st_size]:
+            time.sleep(0.001)
+            assert process.poll() is None
+        process.send_signal(number)
+
+        ended = end(process)
 
         assert is_in_one_line(ended), ended
         assert [path.name for path in filesystem.root.iterdir()] == ["large.bin"]
@@ -258,6 +267,7 @@ class TestServerThatDoesNotAnswer:
         s3.recorder.before(uploads(s3), wait)
         yield s3
         is_over.set()
+        settle(s3)
 
     @pytest.mark.parametrize("threads", [0, 2])
     def test_second_interrupt_ends_it_at_once(
