@@ -85,13 +85,20 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         temporary = os.path.join(
             os.path.dirname(source.name), f".collectfasta-{secrets.token_hex(8)}.tmp"
         )
+        with naming_disks(self.target_storage.location):
+            self._save_and_rename(source, temporary)
+
+    def _save_and_rename(self, source: SourceFile, temporary: str) -> None:
+        path = self.target_storage.path(temporary)
         try:
-            with naming_disks(self.target_storage.location), source.open() as content:
+            with source.open() as content:
                 self.target_storage.save(temporary, content)
-            os.replace(self.target_storage.path(temporary), self.target_storage.path(source.name))
+            os.replace(path, self.target_storage.path(source.name))
         except BaseException as error:
-            self.target_storage.delete(temporary)
-            if isinstance(error, OSError) and error.filename == self.target_storage.path(temporary):
+            # Where even that is refused, as on a read-only disk, there is nothing.
+            with suppress(OSError):
+                os.unlink(path)
+            if isinstance(error, OSError) and error.filename == path:
                 # A name that the user has never heard of, and that no two files share.
                 error.filename = self.target_storage.path(source.name)
             raise

@@ -59,14 +59,23 @@ class _WholeChunk(ReadFileChunk):
 class _Files(OSUtils):
     """How parts are read from files."""
 
-    def open_file_chunk_reader(
-        self, filename: Any, start_byte: int, size: int, callbacks: Any
+    def open_file_chunk_reader_from_fileobj(
+        self,
+        fileobj: Any,
+        chunk_size: int,
+        full_file_size: int,
+        callbacks: Any,
+        close_callbacks: Any = None,
     ) -> _WholeChunk:
-        """Open a part of a file."""
-        chunk: _WholeChunk = _WholeChunk.from_filename(
-            filename, start_byte, size, callbacks, enable_callbacks=False
+        """Return a part of an open file."""
+        return _WholeChunk(
+            fileobj,
+            chunk_size,
+            full_file_size,
+            callbacks=callbacks,
+            enable_callbacks=False,
+            close_callbacks=close_callbacks,
         )
-        return chunk
 
 
 def _raise_change(caught_exception: Exception | None = None, **_: object) -> None:
