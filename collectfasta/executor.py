@@ -5,11 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
+from django.core.cache import caches
 from django.db import connections
 
 Item = TypeVar("Item")
@@ -140,7 +142,10 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 - raised again where it is read
             done.put(error)
         finally:
-            # A strategy may use the database (for its cache): the connection is this thread's.
+            # A strategy may use caches and, for one of them, a database: what is open is this
+            # thread's.
+            with suppress(Exception):
+                caches.close_all()
             with suppress(Exception):
                 connections.close_all()
             done.put(None)
@@ -169,6 +174,36 @@ def _working(work: Callable[[], object], stop: Callable[[], object], number: int
         for thread in threads:
             if thread.ident:
                 thread.join()
+
+
+class NoAnswerError(TimeoutError):
+    """What was called has not returned in time."""
+
+
+def in_time(function: Callable[[], Result], seconds: float) -> Result:
+    """Call a function and wait for it for so long, where it may never end and can't be interrupted.
+
+    Args:
+        function: Runs in a thread of its own, which nobody waits for any more after that: it does
+            not keep the process from ending.
+        seconds: How long.
+
+    Raises:
+        NoAnswerError: It has not ended.
+        BaseException: What it raised.
+    """
+    outcome: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name="collectfasta-in-time", daemon=True).start()
+    if not wait([outcome], seconds).done:
+        raise NoAnswerError(f"no answer in {seconds:.0f} s")
+    return outcome.result()
 
 
 def _attempt(function: Callable[[Item], Result], item: Item) -> Outcome[Item]:

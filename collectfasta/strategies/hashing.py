@@ -86,7 +86,11 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
         if cls is InMemoryManifestFilesStorage:
             return RedirectedStage(storage, sources, InMemoryStorage(), self.staged_attributes())
         if cls is FileSystemManifestFilesStorage:
-            scratch = FileSystemStorage(location=make_directory())
+            scratch = FileSystemStorage(
+                location=make_directory(),
+                file_permissions_mode=0o600,
+                directory_permissions_mode=0o700,
+            )
             return RedirectedStage(storage, sources, scratch, self.staged_attributes())
         if issubclass(cls, (FileSystemStorage, InMemoryStorage)):
             options["location"] = make_directory()
