@@ -40,6 +40,8 @@ class UnattendedCommand(BaseCommand):
         try:
             super().run_from_argv(argv)
         finally:
+            # Not before: the watch may end the process at any moment.
+            self._has_said_so = True
             for stream in self._streams:
                 stream.end()
 
@@ -56,12 +58,10 @@ class UnattendedCommand(BaseCommand):
                 options[name] = self._stream(options[name], name)
         for stream in self._streams:
             stream.is_steady = True
-        self._has_said_so = False
         try:
             with Watch(self._last_words) if self._is_process else terminable():
                 return self._execute(*args, **options)
         except KeyboardInterrupt:
-            self._has_said_so = True
             raise CommandError(self.interrupted(), returncode=STATUS) from None
 
     def _execute(self, *args: Any, **options: Any) -> str | None:
