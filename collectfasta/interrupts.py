@@ -56,7 +56,7 @@ def _set_handlers(handler: _Handler, names: tuple[str, ...]) -> dict[signal.Sign
 
 def _leave() -> None:
     """Let SIGINT end the process in silence: of modules that come to their end it makes noise."""
-    if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -57,6 +57,19 @@ class TestStdout:
         assert (ended.status, ended.stderr) == (0, LOST.format("Broken pipe"))
         assert project.cloud.keys() == tree.names()
 
+    def test_that_nobody_reads_is_nothing_to_what_follows_the_command(
+        self, project: Project, nobody: int
+    ) -> None:
+        """Or else the interpreter ends with status 120: it flushes once more."""
+        project.manage(
+            "import sys\nfrom django.core.management import execute_from_command_line\n"
+            "execute_from_command_line(sys.argv)\nprint('done')\n"
+        )
+
+        ended = project.run(stdout=nobody)
+
+        assert (ended.status, ended.stderr) == (0, LOST.format("Broken pipe"))
+
     def test_that_breaks_amid_the_deploy_costs_one_line(
         self, project: Project, tree: StaticTree, nobody: int
     ) -> None:
