@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import socket
@@ -54,12 +53,6 @@ def _set_handlers(handler: _Handler, names: tuple[str, ...]) -> dict[signal.Sign
     return before
 
 
-def _leave() -> None:
-    """Let SIGINT end the process in silence: of modules that come to their end it makes noise."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Watch:
     """Watch over the end of a process that is told to stop: a context manager.
 
@@ -80,7 +73,6 @@ class Watch:
         self._clean_up = ExitStack()
 
     def __enter__(self) -> Watch:
-        atexit.register(_leave)
         self._before = _set_handlers(self._handle, ("SIGINT", "SIGTERM", "SIGHUP"))
         # Without a thread or a file left for it, the signals do what they do without it.
         with suppress(OSError, RuntimeError):

@@ -218,7 +218,8 @@ def test_cache_whose_disk_is_full_is_one_warning(
 
 class TestNoTemporaryDirectory:
     @pytest.fixture(autouse=True)
-    def _nowhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _nowhere(self, s3_obstore: S3Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        # The server starts before: it needs one.
         monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
 
     def test_staging_in_memory_needs_none(
