@@ -218,8 +218,10 @@ def test_cache_whose_disk_is_full_is_one_warning(
 
 class TestNoTemporaryDirectory:
     @pytest.fixture(autouse=True)
-    def _nowhere(self, s3_obstore: S3Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-        # The server starts before: it needs one.
+    def _nowhere(
+        self, s3_obstore: S3Cloud, tree: StaticTree, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The server and the tree are there before: they need one.
         monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
 
     def test_staging_in_memory_needs_none(
