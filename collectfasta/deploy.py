@@ -126,9 +126,10 @@ class Deploy:
         """Remember every object that is known to be in the storage, also of a run that failed.
 
         What is remembered speaks for one version of one object, so nothing of it can become
-        wrong, and the next run need not send again what this one has sent.
+        wrong, and the next run need not send again what this one has sent. A run that has found out
+        nothing leaves what was remembered before.
         """
-        if self._cache and not self.strategy.dry_run:
+        if self._cache and self._decisions and not self.strategy.dry_run:
             self._cache.save({**Plan(tuple(self._decisions)).pairs, **self.report.pairs})
 
     def tell(self, name: str, *, verbose: bool = False) -> str:

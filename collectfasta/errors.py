@@ -10,6 +10,8 @@ from html import escape
 from itertools import chain
 from urllib.parse import quote, quote_plus
 
+from collectfasta.disks import advice
+
 # Signed URLs carry their secret in the query (X-Amz-Signature, sig, Signature, tokens), and none
 # of the queries that the SDKs put into their exceptions helps a reader.
 _URL_QUERY = re.compile(r"(\w://[^\s?\"<>]*)\?[^\s\"<>]*")
@@ -49,7 +51,7 @@ def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = 
     if full:
         return redact("".join(traceback.format_exception(error)).rstrip(), secrets)
     # Hidden before white space is collapsed, or else a secret that has some would not be found.
-    message = shorten(printable(" ".join(_hide(str(error), secrets).split())))
+    message = shorten(printable(" ".join(_hide(str(error), secrets).split()))) + advice(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

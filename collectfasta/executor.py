@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -93,16 +94,17 @@ class Executor:
     ) -> Generator[Outcome[Item], None, None]:
         waiting: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
         done: _Done[Item] = queue.SimpleQueue()
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="collectfasta")
-        # The pool's end waits for what is under way, so giving up comes first.
-        with pool, self._giving_up():
-            for _ in range(threads):
-                pool.submit(self._work, function, waiting, done)
-            self._feed(items, waiting, threads)
-            while threads:
+        work = partial(self._work, function, waiting, done)
+        # What is under way is waited for at the end, so giving up comes first.
+        with _working(work, lambda: waiting.put([]), threads) as started, self._giving_up():
+            if not started:
+                yield from self._run_inline(function, items)
+                return
+            self._feed(items, waiting, started)
+            while started:
                 outcomes = done.get()
                 if outcomes is None:
-                    threads -= 1
+                    started -= 1
                 elif isinstance(outcomes, BaseException):
                     raise outcomes
                 else:
@@ -140,13 +142,38 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 - raised again where it is read
             done.put(error)
         finally:
-            try:
-                # A strategy may use caches and, for one of them, a database: what is open is this
-                # thread's.
+            # A strategy may use caches and, for one of them, a database: what is open is this
+            # thread's.
+            with suppress(Exception):
                 caches.close_all()
+            with suppress(Exception):
                 connections.close_all()
-            finally:
-                done.put(None)
+            done.put(None)
+
+
+@contextmanager
+def _working(work: Callable[[], object], stop: Callable[[], object], number: int) -> Iterator[int]:
+    """Do the same in so many threads, or in as many as the system lets be started: tell how many.
+
+    Where a container limits processes, each thread counts as one. At the end they are waited for,
+    each after it was told to stop.
+    """
+    threads: list[threading.Thread] = []
+    try:
+        with suppress(RuntimeError):
+            for each in range(number):
+                thread = threading.Thread(target=work, name=f"collectfasta_{each}")
+                # Before it runs: an interrupt may come in between.
+                threads.append(thread)
+                thread.start()
+        threads[:] = [each for each in threads if each.ident]
+        yield len(threads)
+    finally:
+        for _ in threads:
+            stop()
+        for thread in threads:
+            if thread.ident:
+                thread.join()
 
 
 class NoAnswerError(TimeoutError):

@@ -1,32 +1,126 @@
-"""Let a deploy end cleanly when it is told to stop."""
+"""Let a deploy end cleanly when it is told to stop, and end it when it doesn't."""
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, NoReturn
+
+# As a shell says of a process that Ctrl-C has ended.
+STATUS = 130
+
+# "docker stop" kills after 10 seconds.
+_PATIENCE_SECONDS = 8.0
+# What comes together (systemd's SendSIGHUP, for one) is one wish, not impatience.
+_AT_ONCE_SECONDS = 0.25
+
+_Handler = Callable[[int, Any], object]
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
     """Let SIGTERM, as containers and CI runners send it, do what Ctrl-C does.
 
-    Only the main thread can set handlers; in others this does nothing. Nor does it where the signal
-    is ignored on purpose, or handled by what is not Python, which could not be set again.
+    So does SIGHUP, which a terminal sends when it is closed. Only the main thread can set handlers;
+    in others this does nothing. Nor does it where a signal is ignored on purpose, as under
+    ``nohup``, or handled by what is not Python, which could not be set again.
     """
-    before = signal.getsignal(signal.SIGTERM)
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or before in (signal.SIG_IGN, None):
+    with ExitStack() as stack:
+        for number, before in _set_handlers(_interrupt, ("SIGTERM", "SIGHUP")).items():
+            stack.callback(signal.signal, number, before)
         yield
-        return
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _set_handlers(handler: _Handler, names: tuple[str, ...]) -> dict[signal.Signals, Any]:
+    """Handle signals, and return what handled them before."""
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is not threading.main_thread():
+        return before
+    for number in (signal.Signals[each] for each in names if hasattr(signal, each)):
+        known = signal.getsignal(number)
+        if known not in (signal.SIG_IGN, None):
+            signal.signal(number, handler)
+            before[number] = known
+    return before
+
+
+class Watch:
+    """Watch over the end of a process that is told to stop: a context manager.
+
+    The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt in the main thread, for all to be
+    ended cleanly. The process ends at once when another comes, or when it has not ended by itself
+    after 8 seconds: a client may be waiting for a server in code that no signal reaches.
+
+    Args:
+        last_words: Tells what the user has to know then; empty if that has been said.
+    """
+
+    def __init__(self, last_words: Callable[[], str]) -> None:
+        self._last_words = last_words
+        self._first: float | None = None
+        self._is_raised = False
+        self._ending = threading.Lock()
+        self._before: dict[signal.Signals, Any] = {}
+        self._clean_up = ExitStack()
+
+    def __enter__(self) -> Watch:
+        self._before = _set_handlers(self._handle, ("SIGINT", "SIGTERM", "SIGHUP"))
+        # Without a thread or a file left for it, the signals do what they do without it.
+        with suppress(OSError, RuntimeError):
+            self._start()
+        return self
+
+    def _start(self) -> None:
+        """Have a thread told of every signal, whatever the main thread is doing."""
+        if not self._before:
+            return
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        threading.Thread(target=self._watch, args=[reader], name="interrupts", daemon=True).start()
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._clean_up.callback(writer.close)
+        self._clean_up.callback(signal.set_wakeup_fd, before)
+
+    def __exit__(self, *_: object) -> None:
+        # Interrupted, it goes on until the process has ended, which may wait for threads.
+        if self._first is None and not self._is_raised:
+            for number, before in self._before.items():
+                signal.signal(number, before)
+            self._clean_up.close()
+
+    def _handle(self, number: int, frame: Any) -> None:
+        """Raise in the main thread, for the first signal; the others are the watch's."""
+        if not self._is_raised:
+            self._is_raised = True
+            raise KeyboardInterrupt
+
+    def _watch(self, reader: socket.socket) -> None:
+        with reader:
+            while received := reader.recv(1):
+                if signal.Signals(received[0]) in self._before:
+                    self._note()
+
+    def _note(self) -> None:
+        if self._first is None:
+            self._first = time.monotonic()
+            timer = threading.Timer(_PATIENCE_SECONDS, self._end)
+            timer.daemon = True
+            timer.start()
+        elif time.monotonic() - self._first > _AT_ONCE_SECONDS:
+            self._end()
+
+    def _end(self) -> None:
+        """End the process as it is: no thread is waited for, nothing is tidied up."""
+        if self._ending.acquire(blocking=False):
+            with suppress(OSError):
+                os.write(2, self._last_words().encode())
+            os._exit(STATUS)

@@ -44,32 +44,45 @@ class Leftovers:
         self.deleted.append(name)
 
 
-def find_leftovers(
-    strategy: Strategy[Any],
-    pairs: Mapping[str, Pair],
-    kept: Iterable[str],
-    *,
-    warn: Callable[[str], None],
-) -> list[str]:
-    """Return the names of objects that are this project's and not among those to keep.
+def list_stored(strategy: Strategy[Any], *, warn: Callable[[str], None]) -> list[str] | None:
+    """Return the names of all that is under the storage's location before a deploy begins.
 
-    All under the storage's location is this project's, but not the entries of a StorageCache.
-    Without a location, only what the last deploy remembers to have put there, and nobody has
-    written since, is.
+    What comes later is another deploy's, which runs at the same time, and not to be deleted.
 
     Args:
         strategy: Knows the remote.
-        pairs: What is remembered of the last deploy.
-        kept: Names that belong to this deploy.
-        warn: Tells the user that there is no location.
+        warn: Tells the user that there is no location: then it is None.
     """
-    keys = {*_keys(strategy, kept)}
     stored = strategy.stored_names()
     if stored is None:
         warn(
             f"{strategy.target_name} has no location, which would tell what belongs to this "
             "project: --clear deletes only what the last deploy is remembered to have sent there."
         )
+        return None
+    return list(stored)
+
+
+def find_leftovers(
+    strategy: Strategy[Any],
+    stored: Iterable[str] | None,
+    pairs: Mapping[str, Pair],
+    kept: Iterable[str],
+) -> list[str]:
+    """Return the names of objects that are this project's and not among those to keep.
+
+    All that was under the storage's location is this project's, but not the entries of a
+    StorageCache. Without a location, only what the last deploy remembers to have put there, and
+    nobody has written since, is.
+
+    Args:
+        strategy: Knows the remote.
+        stored: What was under the location before; None where there is none.
+        pairs: What is remembered of the last deploy.
+        kept: Names that belong to this deploy.
+    """
+    keys = {*_keys(strategy, kept)}
+    if stored is None:
         stored = _remembered(strategy, pairs)
     return [name for name in stored if not is_entry(name) and strategy.object_key(name) not in keys]
 

@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import abc
 import posixpath
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from collectfasta.errors import printable, printable_error
+from collectfasta.disks import naming_disks
+from collectfasta.errors import CollectfastaError, describe, printable, printable_error
 from collectfasta.shadowing import saving_under_exact_names, unwrapped
 from collectfasta.source import SourceFile
 
 PostProcessed = tuple[str, str | None, bool | Exception]
+
+
+class StagingError(CollectfastaError):
+    """Files that could not be post-processed, so that nothing was sent."""
+
+
+@contextmanager
+def staging(secrets: Iterable[str] = (), *, full: bool) -> Iterator[None]:
+    """Put what the local disk refuses while files are post-processed into words.
+
+    Args:
+        secrets: Texts that must not appear.
+        full: Add the traceback behind it.
+
+    Raises:
+        StagingError: In the place of an OSError.
+    """
+    try:
+        with naming_disks(tempfile.gettempdir()):
+            yield
+    except OSError as error:
+        cause = describe(error, secrets)
+        if full:
+            cause += "\n" + describe(error, secrets, full=True)
+        raise StagingError(
+            f"Nothing was sent, because the files can't be post-processed: {cause}"
+        ) from None
 
 
 class Stage(abc.ABC):

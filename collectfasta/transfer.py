@@ -40,10 +40,6 @@ class TransferError(CollectfastaError):
     """Files that are not in the storage as they should be."""
 
 
-class SourceChangedError(CollectfastaError):
-    """A source file that was written to while it was being sent."""
-
-
 @dataclass(frozen=True)
 class Sent:
     """A file that is in the storage now.
@@ -214,19 +210,18 @@ def again_if_passing(strategy: Strategy[Any], attempt: Callable[[], T]) -> T:
 
 
 def _send(strategy: Strategy[Any], decision: Decision) -> Sent:
-    source = decision.source
-    stamp = source.stamp()
-    if source.expected not in (None, stamp):
-        raise SourceChangedError("it changed after it was hashed: run the command again")
     # Where nothing is remembered, nothing needs a checksum.
-    observed = ObservedSource.of(source) if strategy.target_id else None
-    remote = strategy.upload(observed or source)
-    if source.stamp() != stamp:
-        raise SourceChangedError("it changed while it was being sent: run the command again")
+    source = ObservedSource.of(
+        decision.source,
+        is_hashed=strategy.target_id is not None,
+        on_read=strategy.check_aborted,
+    )
+    remote = strategy.upload(source)
+    source.check()
     size = source.size if remote is None or remote.size is None else remote.size
-    if observed is None or remote is None or not remote.version:
+    if not strategy.target_id or remote is None or not remote.version:
         return Sent(decision, size or 0, None)
-    return Sent(decision, size or 0, Pair(remote.version, observed.md5(), remote.parameters))
+    return Sent(decision, size or 0, Pair(remote.version, source.md5(), remote.parameters))
 
 
 def _attempt(hook: Callable[[SourceFile], None], source: SourceFile) -> Exception | None:

@@ -261,9 +261,9 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
             )
         if code in _CREDENTIALS_REFUSED or getattr(error, "status_code", None) == 401:
             return (
-                f"The credentials for the container {container!r} are refused: correct the "
-                "storage's account_name and account_key, connection_string, sas_token or "
-                "token_credential, or the account's network rules."
+                f"The credentials for the container {container!r} are refused, or have expired: "
+                "correct the storage's account_name and account_key, connection_string, sas_token "
+                "or token_credential, or the account's network rules."
             )
         if getattr(error, "status_code", None) == 403:
             return (

@@ -198,6 +198,9 @@ class Strategy(abc.ABC, Generic[S]):
     def abort(self) -> None:
         """End large uploads that are under way, as their threads wait for them."""
 
+    def check_aborted(self) -> None:
+        """Raise InterruptedError where ``abort()`` was called; asked for each piece of a body."""
+
     def stored_names(self) -> Iterable[str] | None:
         """Return the names of all objects under the location, for ``--clear``.
 

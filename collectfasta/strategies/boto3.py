@@ -11,13 +11,13 @@ from typing import IO, Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as UnconnectedError
-from django.core.files.storage import FileSystemStorage
 from django.utils.functional import SimpleLazyObject
 from s3transfer.constants import ALLOWED_DOWNLOAD_ARGS
 from storages.backends.s3 import S3Storage
 from storages.utils import ReadBytesWrapper
 
 from collectfasta.checksums import Checksum, read_chunks
+from collectfasta.disks import naming_disks
 from collectfasta.remote import Page, RemoteObject, leapfrog
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
@@ -206,19 +206,14 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
                 etag = self._engine.put(key, body, size, payload.parameters)
             else:
                 stream = io.BytesIO(body) if isinstance(body, bytes) else body
-                content = self._local_path(source, payload) or stream
+                content = source if self._is_sent_as_it_is(source, payload) else stream
                 etag = self._engine.put_parts(key, content, size, payload.parameters)
         return RemoteObject(source.name, etag, size, parameters=payload.fingerprint)
 
     @staticmethod
-    def _local_path(source: SourceFile, payload: Payload) -> str | None:
-        """Return the path of a file that is sent as it is: read by parts it takes no memory."""
-        storage = source.storage
-        # Others may have paths too where no file is, as Django's InMemoryStorage has.
-        is_plain = isinstance(storage, FileSystemStorage) and not any(
-            is_overridden(type(storage), name, outside=("django.",)) for name in ("open", "_open")
-        )
-        return storage.path(source.path) if is_plain and not payload.encoded else None
+    def _is_sent_as_it_is(source: SourceFile, payload: Payload) -> bool:
+        """Tell whether an engine may open a file by itself: read by parts it takes no memory."""
+        return source.local_path is not None and not payload.encoded
 
     def abort(self) -> None:
         """Abort the multipart uploads that are under way."""
@@ -287,7 +282,7 @@ def _sized(payload: Payload, source: SourceFile) -> Iterator[tuple[bytes | IO[by
         content = body.read()
         yield content, len(content)
     elif payload.encoded or source.size is None:
-        with tempfile.TemporaryFile() as spool:
+        with naming_disks(tempfile.gettempdir()), tempfile.TemporaryFile() as spool:
             spool.writelines(read_chunks(body))
             size = spool.tell()
             spool.seek(0)

@@ -16,6 +16,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import FileSystemStorage
 
 from collectfasta.checksums import Checksum, md5
+from collectfasta.disks import naming_disks
 from collectfasta.errors import describe
 from collectfasta.remote import RemoteObject
 from collectfasta.shadowing import is_overridden
@@ -111,12 +112,22 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         temporary = os.path.join(
             os.path.dirname(source.name), f".collectfasta-{secrets.token_hex(8)}.tmp"
         )
+        with naming_disks(self.target_storage.location):
+            self._save_and_rename(source, temporary)
+
+    def _save_and_rename(self, source: SourceFile, temporary: str) -> None:
+        path = self.target_storage.path(temporary)
         try:
             with source.open() as content:
                 self.target_storage.save(temporary, content)
-            os.replace(self.target_storage.path(temporary), self.target_storage.path(source.name))
-        except BaseException:
-            self.target_storage.delete(temporary)
+            os.replace(path, self.target_storage.path(source.name))
+        except BaseException as error:
+            # Where even that is refused, as on a read-only disk, there is nothing.
+            with suppress(OSError):
+                os.unlink(path)
+            if isinstance(error, OSError) and error.filename == path:
+                # A name that the user has never heard of, and that no two files share.
+                error.filename = self.target_storage.path(source.name)
             raise
 
     def _remove_temporary(self, folder: str) -> None:

@@ -261,8 +261,9 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         bucket = self.target_storage.bucket_name
         if isinstance(error, (GoogleAuthError, Unauthorized)) and not self.is_passing(error):
             return (
-                f"The credentials for the bucket {bucket!r} are refused or missing: correct the "
-                "storage's credentials (GS_CREDENTIALS) or GOOGLE_APPLICATION_CREDENTIALS."
+                f"The credentials for the bucket {bucket!r} are refused, missing or have expired: "
+                "correct the storage's credentials (GS_CREDENTIALS) or "
+                "GOOGLE_APPLICATION_CREDENTIALS."
             )
         if isinstance(error, NotFound):
             return (

@@ -7,8 +7,9 @@ requests is done on a stage in memory or in a temporary directory, and its outco
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 from django.conf import settings as django_settings
@@ -63,8 +64,10 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
         The temporary directory can be read by nobody else
         (https://docs.python.org/3/library/tempfile.html#tempfile.mkdtemp).
         """
-        with tempfile.TemporaryDirectory(prefix="collectfasta-") as directory:
-            yield self._make_stage(sources, directory)
+        with ExitStack() as stack:
+            make = partial(tempfile.TemporaryDirectory, prefix="collectfasta-")
+            # Only where it is needed: not every container has a place for it.
+            yield self._make_stage(sources, lambda: stack.enter_context(make()))
 
     def staged_attributes(self) -> Mapping[str, object]:
         """Return what else the storage's object has while it post-processes on the stage.
@@ -73,7 +76,9 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
         """
         return {}
 
-    def _make_stage(self, sources: Sequence[SourceFile], directory: str) -> Stage:
+    def _make_stage(
+        self, sources: Sequence[SourceFile], make_directory: Callable[[], str]
+    ) -> Stage:
         storage, cls = self.remote_storage, self.first_manifest_storage
         options: dict[str, Any] = {}
         if settings.staging_storage:
@@ -82,11 +87,13 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
             return RedirectedStage(storage, sources, InMemoryStorage(), self.staged_attributes())
         if cls is FileSystemManifestFilesStorage:
             scratch = FileSystemStorage(
-                location=directory, file_permissions_mode=0o600, directory_permissions_mode=0o700
+                location=make_directory(),
+                file_permissions_mode=0o600,
+                directory_permissions_mode=0o700,
             )
             return RedirectedStage(storage, sources, scratch, self.staged_attributes())
         if issubclass(cls, (FileSystemStorage, InMemoryStorage)):
-            options["location"] = directory
+            options["location"] = make_directory()
         return LocalStage(storage, sources, cls(**options), is_fresh=True)
 
 

@@ -48,6 +48,19 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
 
     index: RemoteIndex | None = None
 
+    def __init__(self, remote_storage: S) -> None:
+        super().__init__(remote_storage)
+        self._aborted = threading.Event()
+
+    def abort(self) -> None:
+        """End large uploads that are under way at the next piece that is read."""
+        self._aborted.set()
+
+    def check_aborted(self) -> None:
+        """Raise InterruptedError in a large upload that is to end."""
+        if self._aborted.is_set():
+            raise InterruptedError("interrupted")
+
     @property
     def is_asked_per_file(self) -> bool:
         """Whether ``should_copy_file`` or a checksum's hook is overridden."""
@@ -115,18 +128,8 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
 
     def __init__(self, remote_storage: S) -> None:
         super().__init__(remote_storage)
-        self._aborted = threading.Event()
         # Each is asked for several times.
         self._keys: dict[str, str] = {}
-
-    def abort(self) -> None:
-        """End large uploads that are under way at their next part."""
-        self._aborted.set()
-
-    def check_aborted(self) -> None:
-        """Raise InterruptedError in a large upload that is to end."""
-        if self._aborted.is_set():
-            raise InterruptedError("interrupted")
 
     @abc.abstractmethod
     def answer_of(self, error: Exception) -> tuple[int | None, str]:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from s3transfer.utils import ChunksizeAdjuster
 
 from collectfasta.remote import Page
+from collectfasta.source import SourceFile
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
@@ -88,7 +89,7 @@ class S3Engine(S3Sender, Protocol):
         """
 
     def put_parts(
-        self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
+        self, key: str, body: SourceFile | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:
         """Store a large file, named by its path or open, in parts and return the ETag."""
 

@@ -12,7 +12,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
+from s3transfer.utils import OSUtils, ReadFileChunk
 
+from collectfasta.observed import ObservedSource, SourceChangedError
 from collectfasta.remote import (
     ListingDeniedError,
     Page,
@@ -20,6 +22,7 @@ from collectfasta.remote import (
     reading_listing,
 )
 from collectfasta.shadowing import is_overridden
+from collectfasta.source import SourceFile
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import S3Object
 
@@ -38,6 +41,51 @@ _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 # "standard" mode, which also retries what a flaky network does and waits at random.
 _RETRIES = {"mode": "standard", "total_max_attempts": 5}
 _RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_attempts"}
+
+
+class _WholeChunk(ReadFileChunk):
+    """A part of a file, never shorter than was said: the server would wait for the rest."""
+
+    def read(self, amount: int | None = None) -> bytes:
+        """Read, up to the end of the part.
+
+        Raises:
+            SourceChangedError: The file ends before.
+        """
+        left = max(len(self) - self.tell(), 0)
+        content: bytes = super().read(amount)
+        if len(content) < (left if amount is None or amount < 0 else min(left, amount)):
+            raise SourceChangedError("it became shorter while it was being sent")
+        return content
+
+
+class _Files(OSUtils):
+    """How parts are read from files."""
+
+    def open_file_chunk_reader_from_fileobj(
+        self,
+        fileobj: Any,
+        chunk_size: int,
+        full_file_size: int,
+        callbacks: Any,
+        close_callbacks: Any = None,
+    ) -> _WholeChunk:
+        """Return a part of an open file."""
+        return _WholeChunk(
+            fileobj,
+            chunk_size,
+            full_file_size,
+            callbacks=callbacks,
+            enable_callbacks=False,
+            close_callbacks=close_callbacks,
+        )
+
+
+def _raise_change(caught_exception: Exception | None = None, **_: object) -> None:
+    """Raise what has ended the reading of a body: read again, it would end the same way."""
+    cause = getattr(caught_exception, "kwargs", {}).get("error")
+    if isinstance(cause, SourceChangedError):
+        raise cause
 
 
 class Boto3Engine:
@@ -61,13 +109,16 @@ class Boto3Engine:
         self.credentials: Any = getattr(self._client, "_get_credentials", lambda: None)()
         self._count = Counter()
         self._etags: dict[str, str] = {}
+        self._sources: dict[str, ObservedSource] = {}
         events = self._client.meta.events
         events.register("before-send.s3", self._count_request)
+        events.register("before-parameter-build.s3.CompleteMultipartUpload", self._check_source)
         events.register("after-call.s3.CompleteMultipartUpload", self._keep_etag)
+        events.register_first("needs-retry.s3", _raise_change)
         # As boto3 does where the storage's configuration forbids threads.
         executor = None if self._config.use_threads else NonThreadedExecutor
         # Shared by all threads: it limits its own threads and memory once, not per file.
-        self._manager = TransferManager(self._client, self._config, executor_cls=executor)
+        self._manager = TransferManager(self._client, self._config, _Files(), executor)
 
     @property
     def requests(self) -> int:
@@ -80,6 +131,12 @@ class Boto3Engine:
     def _keep_etag(self, parsed: Mapping[str, Any], **_: object) -> None:
         if "ETag" in parsed:
             self._etags[parsed.get("Key", "")] = parsed["ETag"].strip('"')
+
+    def _check_source(self, params: Mapping[str, Any], **_: object) -> None:
+        """Keep an upload from being completed whose parts were read from a file that changed."""
+        source = self._sources.get(params["Key"])
+        if source:
+            source.check()
 
     def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
         """List up to 1,000 objects under a prefix, after a key."""
@@ -141,15 +198,22 @@ class Boto3Engine:
         return etag.strip('"')
 
     def put_parts(
-        self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
+        self, key: str, body: SourceFile | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:
-        """Store a large file, named by its path or open, in parts and return the ETag."""
-        future = self._manager.upload(body, self._bucket, key, extra_args=dict(parameters))
+        """Store a large file, open or to be opened, in parts and return the ETag."""
+        content: Any = body
+        if isinstance(body, ObservedSource):
+            self._sources[key] = body
+        if isinstance(body, SourceFile):
+            content = body.local_path
         try:
-            future.result()
+            upload = self._manager.upload(content, self._bucket, key, extra_args=dict(parameters))
+            upload.result()
         except KeyError:
             # s3transfer misses what the answer to a part was to have, cut off after its status.
             raise ConnectionClosedError(endpoint_url=self._client.meta.endpoint_url) from None
+        finally:
+            self._sources.pop(key, None)
         return self._etags.pop(key, "")
 
     def abort(self) -> None:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from collectfasta import settings
 from collectfasta.remote import Page
+from collectfasta.source import SourceFile
 from collectfasta.strategies.s3 import S3Engine, S3Object, S3Sender, UnsupportedError
 
 if TYPE_CHECKING:
@@ -133,9 +134,9 @@ class CombinedEngine:
         )
 
     def put_parts(
-        self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
+        self, key: str, body: SourceFile | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:
-        """Store a large file, named by its path or open, in parts and return the ETag."""
+        """Store a large file, open or to be opened, in parts and return the ETag."""
         return self._do(lambda engine: engine.put_parts(key, _from_start(body), size, parameters))
 
     def abort(self) -> None:
@@ -179,7 +180,7 @@ class CombinedEngine:
 
 def _from_start(body: T) -> T:
     """Return a body that an engine may have begun to read, to be read by another."""
-    if not isinstance(body, (bytes, str)):
+    if not isinstance(body, (bytes, SourceFile)):
         stream: Any = body
         stream.seek(0)
     return body

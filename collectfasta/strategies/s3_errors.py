@@ -17,13 +17,12 @@ from botocore.exceptions import (
 from collectfasta.remote import ListingDeniedError
 
 _CREDENTIALS_REFUSED = {
-    "ExpiredToken",
     "InvalidAccessKeyId",
     "InvalidToken",
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
 }
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
 _WRONG_REGION = {
     "301",
     "AuthorizationHeaderMalformed",
@@ -133,6 +132,11 @@ def _explain_code(storage: Any, target_name: str, code: str, operation: str) -> 
         return (
             f"The bucket {bucket!r} does not exist at {where}: create it, or correct the "
             "storage's bucket_name (AWS_STORAGE_BUCKET_NAME)."
+        )
+    if code in _EXPIRED:
+        return (
+            f"The credentials for the bucket {bucket!r} at {where} have expired ({code}): "
+            "get new ones, and the next run sends the rest."
         )
     if code in _CREDENTIALS_REFUSED:
         return (

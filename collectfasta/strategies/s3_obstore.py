@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
 import obstore
@@ -27,6 +27,7 @@ from obstore.exceptions import BaseError, InvalidPathError
 from collectfasta.checksums import read_chunks
 from collectfasta.executor import NoAnswerError, in_time
 from collectfasta.remote import ListingDeniedError, Page
+from collectfasta.source import SourceFile
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import (
     S3Object,
@@ -180,9 +181,9 @@ class ObstoreEngine:
         return (answer["e_tag"] or "").strip('"')
 
     def put_parts(
-        self, key: str, body: str | IO[bytes], size: int, parameters: Mapping[str, Any]
+        self, key: str, body: SourceFile | IO[bytes], size: int, parameters: Mapping[str, Any]
     ) -> str:
-        """Store a large file, named by its path or open, in parts and return the ETag.
+        """Store a large file, open or to be opened, in parts and return the ETag.
 
         One file at a time, and of it as many parts as fit into some MB: obstore has a part in
         memory three times, as it is read, as it waits and as it is sent.
@@ -193,11 +194,11 @@ class ObstoreEngine:
         if chunk_size > _LARGEST_BODY or self._config.max_bandwidth:
             raise UnsupportedError("the transfer configuration")
         at_a_time = self._config.max_request_concurrency if self._config.use_threads else 1
-        with self._large_uploads, _opened(body) as stream, self._requesting("UploadPart"):
+        with self._large_uploads, self._reading(body) as stream, self._requesting("UploadPart"):
             answer = obstore.put(
                 self._writer,
                 key,
-                _Abortable(stream, self._aborted, self._count),
+                stream,
                 attributes=attributes,
                 use_multipart=True,
                 chunk_size=chunk_size,
@@ -222,6 +223,18 @@ class ObstoreEngine:
     def _check_key(key: str) -> None:
         if not is_plain(key):
             raise UnsupportedError("keys that are no plain paths")
+
+    @contextmanager
+    def _reading(self, body: SourceFile | IO[bytes]) -> Iterator[_Abortable]:
+        """Open a body for being sent in parts, and raise what has ended its reading."""
+        with body.open() if isinstance(body, SourceFile) else nullcontext(body) as stream:
+            abortable = _Abortable(stream, self._aborted, self._count)
+            try:
+                yield abortable
+            except Exception:
+                if abortable.error:
+                    raise abortable.error from None
+                raise
 
     @contextmanager
     def _requesting(self, operation: str) -> Iterator[None]:
@@ -283,13 +296,18 @@ def _code(refusal: ClientError) -> str:
 
 
 class _Abortable(io.RawIOBase):
-    """A body in parts whose reading fails once the upload is to be aborted."""
+    """A body in parts whose reading fails once the upload is to be aborted.
+
+    Attributes:
+        error: What has ended its reading; obstore makes an OSError of it.
+    """
 
     def __init__(self, body: IO[bytes], aborted: threading.Event, count: Counter) -> None:
         super().__init__()
         self._body = body
         self._aborted = aborted
         self._count = count
+        self.error: Exception | None = None
 
     def readable(self) -> bool:
         """Return True."""
@@ -315,19 +333,14 @@ class _Abortable(io.RawIOBase):
         """
         if self._aborted.is_set():
             raise InterruptedError("interrupted")
-        content = self._body.read(size)
+        try:
+            content = self._body.read(size)
+        except Exception as error:
+            self.error = error
+            raise
         if content:
             self._count.add()
         return content
-
-
-@contextmanager
-def _opened(body: str | IO[bytes]) -> Iterator[IO[bytes]]:
-    if isinstance(body, str):
-        with open(body, "rb") as stream:
-            yield stream
-    else:
-        yield body
 
 
 def _in_memory(body: IO[bytes], size: int) -> mmap.mmap:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import StaticTree
 from tests.functional.cache_faults import check_warning, opaque_server, settings_for
-from tests.functional.test_manifest_interrupts import Ended, Project, end
+from tests.project import Ended, Project, end
 from tests.servers import memcached, redis
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.moto import S3Server

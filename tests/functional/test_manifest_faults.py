@@ -13,13 +13,10 @@ from typing import Any
 
 import pytest
 from django.contrib.staticfiles.storage import (
-    ManifestFilesMixin,
     StaticFilesStorage,
     staticfiles_storage,
 )
 from django.core.management import CommandError
-from storages.backends.azure_storage import AzureStorage
-from storages.backends.gcloud import GoogleCloudStorage
 from storages.backends.s3 import S3ManifestStaticStorage, S3Storage
 
 from tests.conftest import CollectStatic, Run, StaticTree
@@ -56,20 +53,6 @@ UPLOADS = {"PUT", "UPLOAD"}
 WRITES = {*UPLOADS, "DELETE", "DELETE_BATCH", "POST", "MULTIPART", "BATCH", "BLOCK_LIST"}
 
 
-class GoogleManifestStorage(ManifestFilesMixin, GoogleCloudStorage):
-    """Mixed by hand, as django-storages has none."""
-
-    querystring_auth = False
-
-
-class AzureManifestStorage(ManifestFilesMixin, AzureStorage):
-    """Mixed by hand, as django-storages has none."""
-
-    def read_manifest(self) -> Any:
-        # An AzureStorage opens what is not there, and fails to read it.
-        return super().read_manifest() if self.exists(MANIFEST) else None
-
-
 class BrokenManifestStorage(S3ManifestStaticStorage):
     """Fails within its own post-processing."""
 
@@ -80,8 +63,8 @@ class BrokenManifestStorage(S3ManifestStaticStorage):
 
 BACKENDS = {
     "storages.backends.s3.S3StaticStorage": "storages.backends.s3.S3ManifestStaticStorage",
-    "storages.backends.gcloud.GoogleCloudStorage": f"{__name__}.GoogleManifestStorage",
-    "storages.backends.azure_storage.AzureStorage": f"{__name__}.AzureManifestStorage",
+    "storages.backends.gcloud.GoogleCloudStorage": "tests.storages.google.GoogleManifestStorage",
+    "storages.backends.azure_storage.AzureStorage": "tests.storages.azure.AzureManifestStorage",
 }
 STRATEGIES = {
     "storages.backends.s3.S3StaticStorage": "boto3.Boto3Manifest{}Strategy",

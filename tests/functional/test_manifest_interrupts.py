@@ -5,12 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pprint
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
@@ -26,140 +22,23 @@ from collectfasta.strategies.boto3 import (
     Boto3Strategy,
 )
 from tests.conftest import CollectStatic, StaticTree
+from tests.project import (
+    MANIFEST,
+    WAIT_SECONDS,
+    Ended,
+    Project,
+    after,
+    end,
+    is_in_one_line,
+    once,
+)
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.moto import S3Server
-from tests.servers.recorder import Match, Recorder, Request
+from tests.servers.recorder import Recorder, Request
 
-MANIFEST = "staticfiles.json"
 BACKEND = "storages.backends.s3.S3ManifestStaticStorage"
 FILES = 15
 MEGABYTE = 1024 * 1024
-# Waited only by a test that fails.
-WAIT_SECONDS = 60.0
-
-MANAGE = """
-import signal, sys
-from django.core.management import execute_from_command_line
-
-# Whoever runs the tests in the background lets them, and what they start, ignore it.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-execute_from_command_line(sys.argv)
-"""
-STORAGES = """
-import os, signal, sys
-from storages.backends.s3 import S3ManifestStaticStorage
-
-def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
-
-class WhileStaging(S3ManifestStaticStorage):
-    def file_hash(self, name, content=None):
-        if name == "5.js":
-            interrupt()
-        return super().file_hash(name, content)
-
-class WhileComparing(S3ManifestStaticStorage):
-    gzip = True  # what is compressed depends on the parameters
-
-    def get_object_parameters(self, name):
-        if name == "5.js":
-            interrupt()
-        return super().get_object_parameters(name)
-"""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a process has ended."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-
-class Project:
-    """A Django project of its own, to be deployed by its own manage.py.
-
-    Attributes:
-        temporary: The directory for its temporary files.
-    """
-
-    def __init__(self, root: Path, cloud: S3Cloud, tree: StaticTree, **settings: Any) -> None:
-        self.temporary = root / "tmp"
-        self.temporary.mkdir(parents=True)
-        self._root, self._cloud, self._tree = root, cloud, tree
-        (root / "manage.py").write_text(MANAGE)
-        (root / "project_storages.py").write_text(STORAGES)
-        self.configure(**settings)
-
-    def configure(self, backend: str = BACKEND, endpoint: str = "", **settings: Any) -> None:
-        endpoint = endpoint or self._cloud.recorder.url
-        lines = {
-            "INSTALLED_APPS": ["collectfasta", "django.contrib.staticfiles"],
-            "STATIC_URL": "/static/",
-            "STATICFILES_DIRS": [str(self._tree.root)],
-            "STORAGES": self._cloud.storages(backend, endpoint_url=endpoint),
-            **self._cloud.settings,
-            **settings,
-        }
-        text = "\n".join(f"{name} = {pprint.pformat(value)}" for name, value in lines.items())
-        (self._root / "settings.py").write_text(text)
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "manage.py", "collectstatic", "--noinput", *options],
-            cwd=self._root,
-            env={
-                **os.environ,
-                "DJANGO_SETTINGS_MODULE": "settings",
-                "PYTHONPATH": os.pathsep.join([str(self._root), os.getcwd()]),
-                "TMPDIR": str(self.temporary),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *options: str) -> Ended:
-        return end(self.start(*options))
-
-    def interrupt(self, number: signal.Signals, match: Match, *options: str) -> Ended:
-        """Deploy, and send a signal while a matching request waits for its answer."""
-        started: list[subprocess.Popen[str]] = []
-        is_first = once(match)
-
-        def send(request: Request) -> None:
-            # Until the rest of what is under way has left the client, and then until the signal
-            # has reached it.
-            time.sleep(0.2)
-            if is_first(request):
-                started[0].send_signal(number)
-            time.sleep(0.2)
-
-        self._cloud.recorder.before(match, send)
-        started.append(self.start(*options))
-        ended = end(started[0])
-        settle(self._cloud)
-        return ended
-
-
-def end(process: subprocess.Popen[str]) -> Ended:
-    try:
-        stdout, stderr = process.communicate(timeout=WAIT_SECONDS)
-    finally:
-        process.kill()
-    return Ended(process.returncode, stdout, stderr)
-
-
-def settle(cloud: S3Cloud) -> None:
-    """Wait until the server has answered: it may take longer than the client lives.
-
-    A request that the client has cut off is never answered.
-    """
-    deadline = time.monotonic() + 2
-    while not all(request.status for request in cloud.requests) and time.monotonic() < deadline:
-        time.sleep(0.01)
 
 
 def is_put(request: Request) -> bool:
@@ -180,18 +59,6 @@ def is_part(request: Request) -> bool:
 
 def is_stored(request: Request) -> bool:
     return is_put(request) and request.status == 200
-
-
-def after(number: int, match: Match) -> Match:
-    """Match what another matches, but for the first so many."""
-    left = iter(range(number))
-    return lambda request: match(request) and next(left, None) is None
-
-
-def once(match: Match) -> Match:
-    """Match the first that another matches."""
-    left = iter(range(1))
-    return lambda request: match(request) and next(left, None) is not None
 
 
 def write_files(tree: StaticTree, text: str, number: int = FILES) -> None:
@@ -256,7 +123,7 @@ def break_off(moto: S3Server, root: Path, variant: dict[str, Any], break_: Break
         write_files(tree, "second")
         cloud.clear_requests()
 
-        project = Project(root / "project", cloud, tree, **variant)
+        project = Project(root / "project", cloud, tree, backend=BACKEND, **variant)
         ended = break_(cloud, project)
         left = [path.name for path in project.temporary.iterdir()]
         requests, after = cloud.requests, live(cloud)
@@ -359,12 +226,7 @@ class TestKill:
 def project(s3: S3Cloud, static_tree: StaticTree, tmp_path: Path) -> Project:
     """A project of fifteen files."""
     write_files(static_tree, "it")
-    return Project(tmp_path / "project", s3, static_tree)
-
-
-def is_in_one_line(ended: Ended) -> bool:
-    is_one = len(ended.stderr.splitlines()) == 1
-    return ended.status == 130 and is_one and ended.stderr.startswith("CommandError: Interrupted")
+    return Project(tmp_path / "project", s3, static_tree, backend=BACKEND)
 
 
 @pytest.mark.parametrize("threads", [0, 8])
@@ -379,7 +241,7 @@ class TestOtherMoments:
         number: signal.Signals,
     ) -> None:
         static_tree.write("large.bin", os.urandom(32 * MEGABYTE))
-        project.configure(COLLECTFASTA_THREADS=threads)
+        project.configure(backend=BACKEND, COLLECTFASTA_THREADS=threads)
 
         ended = project.interrupt(number, is_part)
 
@@ -388,7 +250,7 @@ class TestOtherMoments:
         assert not [key for key in s3.keys() if key.startswith("large")]
 
     def test_while_listing(self, s3: S3Cloud, project: Project, threads: int) -> None:
-        project.configure(COLLECTFASTA_THREADS=threads)
+        project.configure(backend=BACKEND, COLLECTFASTA_THREADS=threads)
 
         ended = project.interrupt(signal.SIGINT, is_list)
 
@@ -396,7 +258,7 @@ class TestOtherMoments:
         assert s3.keys() == []
 
     def test_while_staging(self, s3: S3Cloud, project: Project, threads: int) -> None:
-        backend = "project_storages.WhileStaging"
+        backend = "tests.storages.s3.WhileStaging"
         project.configure(backend=backend, COLLECTFASTA_THREADS=threads)
 
         ended = project.run()
@@ -411,7 +273,7 @@ class TestOtherMoments:
         assert project.run().status == 0
         before = s3.objects()
         static_tree.write("new.js", b"let it;\n")
-        backend = "project_storages.WhileComparing"
+        backend = "tests.storages.s3.WhileComparing"
         project.configure(backend=backend, COLLECTFASTA_THREADS=threads)
 
         ended = project.run()
@@ -422,7 +284,7 @@ class TestOtherMoments:
 
     def test_while_the_storage_is_made(self, s3: S3Cloud, project: Project, threads: int) -> None:
         """It looks for the last manifest then."""
-        project.configure(COLLECTFASTA_THREADS=threads)
+        project.configure(backend=BACKEND, COLLECTFASTA_THREADS=threads)
 
         ended = project.interrupt(signal.SIGINT, lambda request: request.method == "HEAD")
 
@@ -431,7 +293,7 @@ class TestOtherMoments:
 
     def test_while_the_manifest_is_sent(self, s3: S3Cloud, project: Project, threads: int) -> None:
         """Whether it arrives or not, nothing else is said."""
-        project.configure(COLLECTFASTA_THREADS=threads)
+        project.configure(backend=BACKEND, COLLECTFASTA_THREADS=threads)
 
         ended = project.interrupt(signal.SIGINT, is_manifest)
 
@@ -584,7 +446,8 @@ class TestTwoAtOnce:
         tree = StaticTree(tmp_path / "other-source")
         write_files(tree, "other", FILES + 2)
         with Recorder(moto.endpoint) as recorder:
-            yield Project(tmp_path / "other", s3, tree, endpoint=recorder.url), recorder
+            options = {"endpoint_url": recorder.url}
+            yield Project(tmp_path / "other", s3, tree, backend=BACKEND, options=options), recorder
 
     def test_one_within_the_commit_of_the_other(
         self, s3: S3Cloud, project: Project, other: tuple[Project, Recorder]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -189,7 +190,7 @@ def test_key_that_is_no_plain_path_is_refused(key: str) -> None:
 )
 def test_transfer_configuration_that_it_has_not_is_refused(config: TransferConfig) -> None:
     with pytest.raises(UnsupportedError, match="transfer configuration"):
-        engine_of(transfer_config=config).put_parts("key", __file__, 1, {})
+        engine_of(transfer_config=config).put_parts("key", io.BytesIO(b"x"), 1, {})
 
 
 class TestCredentials:

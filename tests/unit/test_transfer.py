@@ -12,12 +12,13 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
 from collectfasta.checksums import Pair
+from collectfasta.observed import SourceChangedError
 from collectfasta.plan import Decision, Plan, Reason
 from collectfasta.remote import RemoteObject
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 from collectfasta.strategies.filesystem import CachingFileSystemStrategy, FileSystemStrategy
-from collectfasta.transfer import Report, SourceChangedError, describe_failures, transfer
+from collectfasta.transfer import Report, describe_failures, transfer
 from tests.unit.helpers import each_storage, sources_of, strategy_for_directory
 
 each_number_of_threads = pytest.mark.parametrize("threads", [0, 8])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain
 from types import SimpleNamespace
@@ -19,19 +19,25 @@ from collectfasta import checks, settings
 from collectfasta.commit import commit, without_manifest
 from collectfasta.deploy import Deploy, in_words
 from collectfasta.errors import CollectfastaError, describe, printable
-from collectfasta.interrupts import terminable
-from collectfasta.leftovers import Leftovers, find_leftovers
+from collectfasta.leftovers import Leftovers, find_leftovers, list_stored
+from collectfasta.management.unattended import UnattendedCommand
 from collectfasta.plan import Plan, Reason, check_sources
 from collectfasta.shadowing import noting_names, unwrapped
 from collectfasta.source import SourceFile
-from collectfasta.staging import PostProcessed, Stage, printable_outcome, without_originals
+from collectfasta.staging import (
+    PostProcessed,
+    Stage,
+    printable_outcome,
+    staging,
+    without_originals,
+)
 from collectfasta.strategies import Strategy, load_strategy
 from collectfasta.strategies.selection import strategy_for
 
 PostProcessing = Generator[PostProcessed, None, None]
 
 
-class Command(collectstatic.Command):
+class Command(UnattendedCommand, collectstatic.Command):
     """Collect static files and send to the storage what it doesn't have.
 
     Django's command finds the files, asks its questions and writes its summary. Where a strategy
@@ -70,34 +76,24 @@ class Command(collectstatic.Command):
             kwargs["app_configs"] = checks.all_other_apps()
         return kwargs
 
-    def execute(self, *args: Any, **options: Any) -> str | None:
+    def is_attended(self, options: dict[str, Any]) -> bool:
+        """Return whether Collectfasta is off; settings that are yet to be refused are its own."""
+        try:
+            return bool(options.get("disable_collectfasta")) or not settings.enabled
+        except ValueError:
+            return False
+
+    def interrupted(self) -> str:
+        """Return what the user has to know when the deploy was interrupted."""
+        unpublished = "the manifest was not published, " if self.is_unpublished else ""
+        return f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest."
+
+    def _execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command and, behind Django's summary, say what it took."""
-        output: str | None = super().execute(*args, **options)
+        self.is_unpublished = False
+        output = super()._execute(*args, **options)
         if self.facts and self.verbosity >= 1:
             self.stdout.write(self.facts)
-        return output
-
-    def handle(self, **options: Any) -> str | None:
-        """Run Django's command, and end cleanly if told to stop.
-
-        Raises:
-            CommandError: The deploy was interrupted or failed, or Django's command did.
-        """
-        if options.get("disable_collectfasta") or not self._is_enabled():
-            return self._handle(**options)
-        self.is_unpublished = False
-        try:
-            with terminable():
-                return self._handle(**options)
-        except KeyboardInterrupt:
-            unpublished = "the manifest was not published, " if self.is_unpublished else ""
-            raise CommandError(
-                f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest.",
-                returncode=130,
-            ) from None
-
-    def _handle(self, **options: Any) -> str | None:
-        output: str | None = super().handle(**options)
         return output
 
     def set_options(self, **options: Any) -> None:
@@ -221,6 +217,7 @@ class Command(collectstatic.Command):
         kept = {source.name for source in self.sources}
         with self._deploying(strategy) as deploy:
             with in_words(strategy, full=self._is_full):
+                stored = self._list_stored(strategy)
                 plan = deploy.plan([*self.sources])
                 self._announce(strategy, plan)
                 if not self.dry_run:
@@ -233,30 +230,39 @@ class Command(collectstatic.Command):
                         yield processed
                 kept |= names
             with in_words(strategy, full=self._is_full):
-                self._delete_leftovers(deploy, kept)
+                self._delete_leftovers(deploy, stored, kept)
 
     def _deploy_staged(self, strategy: Strategy[Any], sender: Strategy[Any]) -> PostProcessing:
         """Post-process locally, send the difference, the manifest last."""
         with in_words(sender, full=self._is_full):
             check_sources([*self.sources], sender)
         self.is_unpublished = True
-        with strategy.stage([*self.sources]) as stage, self._withdrawing(stage):
-            yield from stage.post_process(dry_run=self.dry_run)
-            with self._deploying(sender) as deploy, in_words(sender, full=self._is_full):
-                files = without_originals(stage) if settings.hashed_only else stage.files
-                hashed = stage.hashed_files
-                places = {each.name: sender.place(each) for each in files}
-                batch = [*places.values(), *_manifest_for(sender, stage)]
-                plan = deploy.plan(batch)
-                self._announce(sender, plan)
-                kept = {getattr(sender.target_storage, "manifest_name", ""), *_names(batch)}
-                if not self.dry_run:
-                    deploy.send(without_manifest(plan, stage), partial(self._on_sent, sender))
-                    self.is_unpublished = False
-                    kept |= _names(commit(deploy, plan, stage, partial(self._on_sent, sender)))
-                    stage.is_published = True
-                self._count(plan, lambda name: places.get(name) or places.get(hashed.get(name, "")))
-                self._delete_leftovers(deploy, kept)
+        with self._deploying(sender) as deploy, ExitStack() as stack:
+            with in_words(sender, full=self._is_full):
+                stored = self._list_stored(sender)
+            with staging(sender.secrets, full=self._is_full):
+                stage = stack.enter_context(strategy.stage([*self.sources]))
+                stack.enter_context(self._withdrawing(stage))
+                yield from stage.post_process(dry_run=self.dry_run)
+            with in_words(sender, full=self._is_full):
+                self._send_staged(deploy, stage, stored)
+
+    def _send_staged(self, deploy: Deploy, stage: Stage, stored: list[str] | None) -> None:
+        sender = deploy.strategy
+        files = without_originals(stage) if settings.hashed_only else stage.files
+        hashed = stage.hashed_files
+        places = {each.name: sender.place(each) for each in files}
+        batch = [*places.values(), *_manifest_for(sender, stage)]
+        plan = deploy.plan(batch)
+        self._announce(sender, plan)
+        kept = {getattr(sender.target_storage, "manifest_name", ""), *_names(batch)}
+        if not self.dry_run:
+            deploy.send(without_manifest(plan, stage), partial(self._on_sent, sender))
+            self.is_unpublished = False
+            kept |= _names(commit(deploy, plan, stage, partial(self._on_sent, sender)))
+            stage.is_published = True
+        self._count(plan, lambda name: places.get(name) or places.get(hashed.get(name, "")))
+        self._delete_leftovers(deploy, stored, kept)
 
     @contextmanager
     def _deploying(self, strategy: Strategy[Any]) -> Iterator[Deploy]:
@@ -320,12 +326,18 @@ class Command(collectstatic.Command):
         self.log(f"Copying '{self._label(source)}'")
         strategy.post_copy_hook(source.path, source.prefixed_path, source.storage)
 
-    def _delete_leftovers(self, deploy: Deploy, kept: set[str]) -> None:
+    def _list_stored(self, strategy: Strategy[Any]) -> list[str] | None:
+        """List for ``--clear`` what there is before anything is sent."""
+        if not self.clear:
+            return None
+        return list_stored(strategy, warn=lambda text: self.log(text, level=1))
+
+    def _delete_leftovers(self, deploy: Deploy, stored: list[str] | None, kept: set[str]) -> None:
         """Delete what earlier deploys left, through Django's clear_dir() for its messages."""
         if not self.clear:
             return
-        strategy, warn = deploy.strategy, lambda text: self.log(text, level=1)
-        names = find_leftovers(strategy, deploy.pairs, kept, warn=warn)
+        strategy = deploy.strategy
+        names = find_leftovers(strategy, stored, deploy.pairs, kept)
         storage, self.storage = self.storage, Leftovers(names)
         try:
             super().clear_dir("")

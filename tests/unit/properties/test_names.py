@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collectfasta.errors import CollectfastaError
-from collectfasta.leftovers import find_leftovers
+from collectfasta.leftovers import find_leftovers, list_stored
 from collectfasta.plan import PlanError, check_sources
 from collectfasta.source import SourceFile
 from collectfasta.strategies.listing import CloudStrategy
@@ -205,7 +205,8 @@ def test_clearing_deletes_listed_keys_within_the_location_and_none_that_is_kept(
     kept_keys = {strategy.object_key(name) for name in kept}
     # A bucket has each key once.
     bucket = holding(strategy, sorted({*foreign, *kept_keys}))
-    bucket.delete_files(find_leftovers(bucket, {}, kept, warn=pytest.fail))
+    stored = list_stored(bucket, warn=pytest.fail)
+    bucket.delete_files(find_leftovers(bucket, stored, {}, kept))
     deleted: list[str] = vars(bucket)["deleted"]
     assert {*deleted} <= {*foreign} - kept_keys
     assert all(key.startswith(f"{location}/") and not key.endswith("/") for key in deleted)
@@ -224,7 +225,8 @@ def test_clearing_deletes_all_of_an_earlier_deploy_that_is_not_kept(
     )
     bucket = holding(strategy, sorted(before | now))
     kept = [source_of(name).name for name in kept if is_accepted(strategy, name)]
-    bucket.delete_files(find_leftovers(bucket, {}, kept, warn=pytest.fail))
+    stored = list_stored(bucket, warn=pytest.fail)
+    bucket.delete_files(find_leftovers(bucket, stored, {}, kept))
     assert {*vars(bucket)["deleted"]} == before - now
 
 

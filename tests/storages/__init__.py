@@ -1,0 +1,1 @@
+"""Storage classes for projects that are deployed in processes of their own."""
