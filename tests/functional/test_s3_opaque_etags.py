@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from boto3.s3.transfer import TransferConfig
+from django.core.management import CommandError
 
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
@@ -148,3 +149,17 @@ def test_what_is_remembered_says_nothing_of_an_object_written_since(
 
     assert opaque.get("b.js").body == FILES["b.js"]
     assert opaque.counts() == {"LIST": 1, "PUT": 1}
+
+
+def test_deploy_that_could_not_list_forgets_nothing(
+    opaque: S3Cloud, tree: StaticTree, collectstatic: CollectStatic, options: dict[str, Any]
+) -> None:
+    collectstatic(opaque, options=options)
+    opaque.recorder.fail(lambda request: request.method == "GET", 400)
+    with pytest.raises(CommandError):
+        collectstatic(opaque, options=options)
+    opaque.recorder.reset()
+
+    collectstatic(opaque, options=options)
+
+    assert opaque.counts() == {"LIST": 1}

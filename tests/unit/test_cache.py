@@ -148,7 +148,7 @@ class TestValues:
             {"a": (1,)},
             {1},
             date(2026, 1, 1),
-            object(),
+            ...,
             float("nan"),
             float("inf"),
         ],

@@ -33,6 +33,7 @@ from collectfasta.staging import (
 )
 from collectfasta.strategies import Strategy, load_strategy
 from collectfasta.strategies.selection import strategy_for
+from collectfasta.transfer import again_if_passing
 
 PostProcessing = Generator[PostProcessed, None, None]
 
@@ -330,18 +331,22 @@ class Command(UnattendedCommand, collectstatic.Command):
         """List for ``--clear`` what there is before anything is sent."""
         if not self.clear:
             return None
-        return list_stored(strategy, warn=lambda text: self.log(text, level=1))
+        warn = partial(self.log, level=1)
+        return again_if_passing(strategy, lambda: list_stored(strategy, warn=warn))
 
     def _delete_leftovers(self, deploy: Deploy, stored: list[str] | None, kept: set[str]) -> None:
         """Delete what earlier deploys left, through Django's clear_dir() for its messages."""
         if not self.clear:
             return
         strategy = deploy.strategy
-        names = find_leftovers(strategy, stored, deploy.pairs, kept)
+        names = again_if_passing(
+            strategy, lambda: find_leftovers(strategy, stored, deploy.pairs, kept)
+        )
         storage, self.storage = self.storage, Leftovers(names)
         try:
             super().clear_dir("")
-            strategy.delete_files(self.storage.deleted)
+            deleted = self.storage.deleted
+            again_if_passing(strategy, lambda: strategy.delete_files(deleted))
         finally:
             self.storage = storage
 
