@@ -6,25 +6,16 @@ boto3 would where a request needs no more than a plain key and the usual headers
 
 from __future__ import annotations
 
-import io
 import mmap
-import os
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
 import obstore
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    EndpointConnectionError,
-    ReadTimeoutError,
-)
+from botocore.exceptions import ClientError
 from obstore.exceptions import BaseError, InvalidPathError
 
-from collectfasta.checksums import read_chunks
 from collectfasta.executor import NoAnswerError, in_time
 from collectfasta.remote import ListingDeniedError, Page
 from collectfasta.source import SourceFile
@@ -38,14 +29,14 @@ from collectfasta.strategies.s3 import (
     part_size,
 )
 from collectfasta.strategies.s3_connection import S3Connection
-from collectfasta.strategies.s3_errors import client_error, is_in_another_region
-from collectfasta.strategies.s3_obstore_setup import NOWHERE, CredentialProvider, make_store
+from collectfasta.strategies.s3_obstore_bodies import AbortableBody, in_memory
+from collectfasta.strategies.s3_obstore_errors import as_boto3, code_of
+from collectfasta.strategies.s3_obstore_setup import CredentialProvider, make_store
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
 
 _PAGE = 1000
-_READ_SIZE = 64 * 1024
 
 # obstore holds a body that it sends at once, and each part, in memory. What is larger than a small
 # file is sent by so many threads at a time, whatever their number, and a part takes its share.
@@ -64,18 +55,6 @@ _ATTRIBUTES = {
 # obstore asks on and on where each page is empty and leads to another one, deaf to interrupts. What
 # takes longer than all the attempts at a request may take is not waited for.
 _LISTING_SECONDS = 600.0
-
-_STATUS = re.compile(r"status code: (\d{3})")
-_NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
-_KIND = re.compile(r"kind: (Connect|Timeout)")
-# What obstore does not ask for again, unlike botocore: an answer whose end is missing, and, of a
-# request that is no PUT or GET, one whose beginning is (RetryConfig in
-# https://developmentseed.org/obstore/latest/api/store/config/).
-_CUT_OFF = re.compile(r"response body error")
-_INTERRUPTED = re.compile(r"kind: (Interrupted|Timeout)")
-_IN_ANOTHER_REGION = re.compile(
-    rf"Received redirect without LOCATION|status code: 30[1278]\b|\b{re.escape(NOWHERE)}\b"
-)
 
 
 class ObstoreEngine:
@@ -156,7 +135,7 @@ class ObstoreEngine:
             with self._requesting("GetObject"):
                 return bytes(obstore.get(self._reader, key).bytes())
         except ClientError as error:
-            if _code(error) == "NoSuchKey":
+            if code_of(error) == "NoSuchKey":
                 raise FileNotFoundError(key) from None
             raise
 
@@ -171,7 +150,7 @@ class ObstoreEngine:
         if size > _LARGEST_BODY:
             raise UnsupportedError("large files in one request")
         with self._large_bodies:
-            return self._put(key, _in_memory(body, size), attributes)
+            return self._put(key, in_memory(body, size), attributes)
 
     def _put(self, key: str, body: bytes | mmap.mmap, attributes: dict[str, str]) -> str:
         with self._requesting("PutObject"):
@@ -225,10 +204,10 @@ class ObstoreEngine:
             raise UnsupportedError("keys that are no plain paths")
 
     @contextmanager
-    def _reading(self, body: SourceFile | IO[bytes]) -> Iterator[_Abortable]:
+    def _reading(self, body: SourceFile | IO[bytes]) -> Iterator[AbortableBody]:
         """Open a body for being sent in parts, and raise what has ended its reading."""
         with body.open() if isinstance(body, SourceFile) else nullcontext(body) as stream:
-            abortable = _Abortable(stream, self._aborted, self._count)
+            abortable = AbortableBody(stream, self._aborted, self._count)
             try:
                 yield abortable
             except Exception:
@@ -256,109 +235,10 @@ class ObstoreEngine:
     def _as_boto3(self, text: str, operation: str) -> Exception:
         if self._aborted.is_set():
             return InterruptedError("interrupted")
-        if "Got invalid list response" in text:
-            return UnsupportedError("the server's listings", lasting=True)
-        refusal = _as_refusal(text, operation)
-        if _IN_ANOTHER_REGION.search(text) or (refusal and is_in_another_region(refusal)):
-            return UnsupportedError("the bucket is in another region", lasting=True)
-        if refusal is None:
-            return self._credentials.error or self._as_failure(text, operation)
-        if operation == "ListObjectsV2" and _code(refusal) in ("AccessDenied", "403"):
-            return ListingDeniedError(str(refusal))
-        return refusal
-
-    def _as_failure(self, text: str, operation: str) -> Exception:
-        is_delete = operation == "DeleteObjects"
-        if _CUT_OFF.search(text) or (is_delete and _INTERRUPTED.search(text)):
-            return UnsupportedError("an answer was cut off")
-        kind = _KIND.search(text)
-        url = self._connection.url
-        if kind is None:
-            return ConnectionClosedError(endpoint_url=url)
-        if kind.group(1) == "Timeout":
-            return ReadTimeoutError(endpoint_url=url, error="timed out")
-        return EndpointConnectionError(endpoint_url=url)
-
-
-def _as_refusal(text: str, operation: str) -> ClientError | None:
-    """Return what boto3 would raise for an answer that refuses; None for no answer."""
-    not_deleted = _NOT_DELETED.search(text)
-    if not_deleted:
-        message, code = not_deleted.groups()
-        answer = f"<Code>{code}</Code><Message>{message}</Message>"
-        return client_error(200, answer, operation)
-    status = _STATUS.search(text)
-    return client_error(int(status.group(1)), text, operation) if status else None
-
-
-def _code(refusal: ClientError) -> str:
-    return refusal.response["Error"].get("Code", "")
-
-
-class _Abortable(io.RawIOBase):
-    """A body in parts whose reading fails once the upload is to be aborted.
-
-    Attributes:
-        error: What has ended its reading; obstore makes an OSError of it.
-    """
-
-    def __init__(self, body: IO[bytes], aborted: threading.Event, count: Counter) -> None:
-        super().__init__()
-        self._body = body
-        self._aborted = aborted
-        self._count = count
-        self.error: Exception | None = None
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position."""
-        return self._body.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._body.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        """Read a part.
-
-        Raises:
-            InterruptedError: The upload is to be aborted.
-        """
-        if self._aborted.is_set():
-            raise InterruptedError("interrupted")
-        try:
-            content = self._body.read(size)
-        except Exception as error:
-            self.error = error
-            raise
-        if content:
-            self._count.add()
-        return content
-
-
-def _in_memory(body: IO[bytes], size: int) -> mmap.mmap:
-    """Read a body into memory that the system gets back when it is sent.
-
-    What the allocator gives to one thread after the other it keeps, a body's size for each.
-
-    Raises:
-        ValueError: It has another size.
-    """
-    memory = mmap.mmap(-1, size)
-    for chunk in read_chunks(body, _READ_SIZE):
-        if memory.tell() + len(chunk) > size:
-            raise ValueError("it has become longer while it was read")
-        memory.write(chunk)
-    if memory.tell() < size:
-        raise ValueError("it has become shorter while it was read")
-    return memory
+        error = as_boto3(text, operation, self._connection.url)
+        # Without credentials nothing was asked.
+        is_answer = isinstance(error, (ClientError, ListingDeniedError, UnsupportedError))
+        return error if is_answer else self._credentials.error or error
 
 
 def _describe(meta: Mapping[str, Any], *, is_certain: bool = False) -> S3Object:
