@@ -47,9 +47,9 @@ def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def proxy(moto: Any) -> Iterator[Recorder]:
+def proxy(s3_server: Any) -> Iterator[Recorder]:
     """An HTTP proxy before the S3 server."""
-    with Recorder(moto.endpoint) as recorder:
+    with Recorder(s3_server.endpoint) as recorder:
         yield recorder
 
 

@@ -15,7 +15,7 @@ from storages.backends.s3 import S3StaticStorage
 
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
+from tests.servers.s3 import S3Server
 
 MEGABYTE = 1024 * 1024
 THRESHOLD = 6 * MEGABYTE
@@ -104,9 +104,9 @@ class PerObject(S3StaticStorage):
 
 
 @pytest.fixture
-def django_s3(moto: S3Server) -> Iterator[S3Cloud]:
+def django_s3(s3_server: S3Server) -> Iterator[S3Cloud]:
     """An empty bucket, to be deployed to by Django's own command."""
-    with S3Cloud(moto) as cloud:
+    with S3Cloud(s3_server) as cloud:
         yield cloud
 
 

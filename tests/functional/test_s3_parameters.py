@@ -12,8 +12,8 @@ from storages.backends.s3 import S3StaticStorage
 
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.recorder import Request
+from tests.servers.s3 import S3Server
 
 EXPIRES = datetime(2030, 1, 1, tzinfo=timezone.utc)
 CONFIG = Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required")
@@ -81,9 +81,9 @@ OF_BOTOCORE = {
 
 
 @pytest.fixture
-def other_s3(moto: S3Server) -> Iterator[S3Cloud]:
+def other_s3(s3_server: S3Server) -> Iterator[S3Cloud]:
     """Another empty bucket."""
-    with S3Cloud(moto) as cloud:
+    with S3Cloud(s3_server) as cloud:
         yield cloud
 
 

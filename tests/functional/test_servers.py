@@ -29,9 +29,9 @@ from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.process import ServerError, running
 from tests.servers.recorder import Recorder, Request
+from tests.servers.s3 import S3Server
 
 MEGABYTE = 1024 * 1024
 # What a body of 30 MB is sent as.
@@ -162,8 +162,8 @@ class TestGoogleCloud:
 
 
 class TestS3Cloud:
-    def test_two_buckets_are_apart(self, s3: S3Cloud, moto: S3Server) -> None:
-        with S3Cloud(moto) as other, override_settings(STORAGES=other.storages()):
+    def test_two_buckets_are_apart(self, s3: S3Cloud, s3_server: S3Server) -> None:
+        with S3Cloud(s3_server) as other, override_settings(STORAGES=other.storages()):
             save(storages["staticfiles"], "a", b"1")
 
             assert (other.keys(), s3.keys()) == (["a"], [])

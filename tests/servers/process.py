@@ -50,15 +50,84 @@ def running(
             message shows the end of its log.
     """
     port = free_port()
-    with tempfile.TemporaryDirectory(prefix=f"{name}-") as directory:
-        log = Path(directory, "server.log")
-        process = _start(name, command(port), {**os.environ, **(environment or {})}, log)
-        try:
-            with _watched(process):
-                _wait_until_it_answers(name, process, port, log)
-                yield f"http://{HOST}:{port}"
-        finally:
-            _stop(process)
+    with (
+        tempfile.TemporaryDirectory(prefix=f"{name}-") as directory,
+        daemon(name, command(port), Path(directory), environment) as server,
+    ):
+        server.wait_until(lambda: _answers(port))
+        yield f"http://{HOST}:{port}"
+
+
+class Daemon:
+    """A process that serves until it is stopped, or has ended by itself.
+
+    Args:
+        name: What messages call it.
+        process: The process.
+        log: Where its output goes.
+    """
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._name = name
+        self._process = process
+        self._log = log
+
+    def wait_until(self, is_ready: Callable[[], bool]) -> None:
+        """Wait until it serves.
+
+        Args:
+            is_ready: Asks it.
+
+        Raises:
+            ServerError: It ended by itself, or is not ready in time. The message shows the end of
+                its log.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            ready = is_ready()
+            # Asked after the look at it: another process may have taken the port first.
+            if self._process.poll() is not None:
+                raise ServerError(
+                    f"{self._name} ended with status {self._process.returncode}:\n{self._tail()}"
+                )
+            if ready:
+                return
+            time.sleep(0.05)
+        raise ServerError(
+            f"{self._name} does not answer after {_START_SECONDS:.0f} s:\n{self._tail()}"
+        )
+
+    def _tail(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
+
+
+@contextmanager
+def daemon(
+    name: str,
+    command: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Daemon]:
+    """Run a process until the block ends, in a process group of its own.
+
+    The whole group is ended, also when this process is killed.
+
+    Args:
+        name: What messages call it.
+        command: Its command line.
+        directory: Where it works, and where its output goes to a log file.
+        environment: Environment variables to add.
+
+    Raises:
+        ServerError: It can't be run.
+    """
+    log = directory / "server.log"
+    process = _start(name, command, {**os.environ, **(environment or {})}, log)
+    try:
+        with _watched(process):
+            yield Daemon(name, process, log)
+    finally:
+        _stop(process)
 
 
 def free_port() -> int:
@@ -103,21 +172,6 @@ def _watched(process: subprocess.Popen[bytes]) -> Iterator[None]:
             watchdog.kill()
 
 
-def _wait_until_it_answers(
-    name: str, process: subprocess.Popen[bytes], port: int, log: Path
-) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        answers = _answers(port)
-        # Asked after the look at the port: another process may have taken the port first.
-        if process.poll() is not None:
-            raise ServerError(f"{name} ended with status {process.returncode}:\n{_tail(log)}")
-        if answers:
-            return
-        time.sleep(0.05)
-    raise ServerError(f"{name} does not answer after {_START_SECONDS:.0f} s:\n{_tail(log)}")
-
-
 def _answers(port: int) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
@@ -128,10 +182,6 @@ def _answers(port: int) -> bool:
     finally:
         connection.close()
     return True
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -10,8 +10,8 @@ import boto3
 from botocore.config import Config
 from typing_extensions import Unpack
 
-from ..moto import S3Server
 from ..recorder import Recorder, Request
+from ..s3 import S3Server
 from .base import Properties, RecordedCloud, StoredObject
 
 if TYPE_CHECKING:
