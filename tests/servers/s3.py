@@ -1,8 +1,9 @@
 """An S3 server: one that is started here, or one that runs already.
 
 The environment variable ``COLLECTFASTA_TEST_S3`` names the one to start, one of `SERVERS`; moto if
-unset. ``COLLECTFASTA_TEST_S3_ENDPOINT``, which wins, names the URL of a server that runs already; the
-usual ``AWS_*`` variables then hold its credentials and region. One with https is taken for live.
+unset. ``COLLECTFASTA_TEST_S3_ENDPOINT``, which wins, names the URL of a server that runs already;
+the usual ``AWS_*`` variables then hold its credentials and region. One with https is taken for
+live.
 """
 
 from __future__ import annotations
