@@ -17,10 +17,12 @@ from importlib import import_module
 from .process import ServerError
 
 SERVERS = ("moto", "localstack", "ceph")
+ENDPOINT = "endpoint"
 
 # What not every server can do, and which can. The reasons are in tests/README.md.
 ABILITIES: Mapping[str, frozenset[str]] = {
-    "authentication": frozenset({"ceph"}),
+    "accounts": frozenset({"ceph"}),
+    "anonymous requests": frozenset({"ceph", "moto", ENDPOINT}),
 }
 
 
@@ -67,21 +69,22 @@ def serve() -> Iterator[S3Server]:
 
 
 def is_able(ability: str) -> bool:
-    """Say whether the server has an ability; one that runs already is taken to have all.
+    """Say whether the chosen server has an ability.
 
     Args:
         ability: A key of `ABILITIES`.
     """
-    servers = ABILITIES[ability]
-    return bool(os.environ.get("COLLECTFASTA_TEST_S3_ENDPOINT")) or chosen() in servers
+    return chosen() in ABILITIES[ability]
 
 
 def chosen() -> str:
-    """Return which server the environment chooses to start.
+    """Return which server the environment chooses: one of `SERVERS` to start, or `ENDPOINT`.
 
     Raises:
         ServerError: There is none of that name.
     """
+    if os.environ.get("COLLECTFASTA_TEST_S3_ENDPOINT"):
+        return ENDPOINT
     name = os.environ.get("COLLECTFASTA_TEST_S3") or SERVERS[0]
     if name not in SERVERS:
         raise ServerError(f"COLLECTFASTA_TEST_S3 is {name!r}; it can be {', '.join(SERVERS)}.")
