@@ -15,7 +15,13 @@ from collectfasta.errors import describe, redact
 from collectfasta.plan import Decision, Plan, PlanError, make_plan
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
-from collectfasta.transfer import Report, TransferError, describe_failures, transfer
+from collectfasta.transfer import (
+    Report,
+    TransferError,
+    again_if_passing,
+    describe_failures,
+    transfer,
+)
 
 
 @contextmanager
@@ -83,13 +89,16 @@ class Deploy:
         Raises:
             PlanError: Some files can't be deployed.
         """
-        plan = make_plan(
-            files,
+        plan = again_if_passing(
             self.strategy,
-            self.pairs,
-            threads=self.threads,
-            forced=self._forced,
-            full=self.full,
+            lambda: make_plan(
+                files,
+                self.strategy,
+                self.pairs,
+                threads=self.threads,
+                forced=self._forced,
+                full=self.full,
+            ),
         )
         self._decisions += plan.decisions
         return plan

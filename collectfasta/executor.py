@@ -41,6 +41,9 @@ class Executor:
         self._batch = batch
         self._abort = abort
         self._cancelled = threading.Event()
+        # So many are begun whose outcomes nobody has read yet: whoever cancels is heard in time,
+        # also where threads are faster than their reader.
+        self._unread = threading.Semaphore(2 * threads)
 
     def cancel(self) -> None:
         """Begin no more items. The outcomes of those under way are still yielded."""
@@ -69,6 +72,7 @@ class Executor:
             yield
         except BaseException:
             self.cancel()
+            self._unread.release(self.threads or 1)
             # What it fails by must not take the place of what has ended the work.
             with suppress(Exception):
                 self._abort()
@@ -102,6 +106,7 @@ class Executor:
                     raise outcomes
                 else:
                     yield from outcomes
+                    self._unread.release()
 
     def _feed(
         self, items: Iterable[Item], waiting: queue.SimpleQueue[list[Item]], threads: int
@@ -114,6 +119,14 @@ class Executor:
             for _ in range(threads):
                 waiting.put([])
 
+    def _may_begin(self) -> bool:
+        self._unread.acquire()
+        if not self._cancelled.is_set():
+            return True
+        # For the next thread, which is to hear of it too.
+        self._unread.release()
+        return False
+
     def _work(
         self,
         function: Callable[[Item], Result],
@@ -121,7 +134,7 @@ class Executor:
         done: _Done[Item],
     ) -> None:
         try:
-            while (batch := waiting.get()) and not self._cancelled.is_set():
+            while (batch := waiting.get()) and self._may_begin():
                 done.put([_attempt(function, item) for item in batch])
         except BaseException as error:  # noqa: BLE001 - raised again where it is read
             done.put(error)

@@ -179,6 +179,12 @@ def _empty_caches() -> None:
         caches[alias].clear()
 
 
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin the second round at once: no server of the tests has to recover."""
+    monkeypatch.setattr("collectfasta.transfer.PAUSE_SECONDS", 0)
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """The S3 server that the environment chooses."""

@@ -10,7 +10,14 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, ClassVar
 
 import requests
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import (
     BlobBlock,
@@ -59,6 +66,11 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     delete_not_found_exception: ClassVar[tuple[type[Exception], ...]] = (ResourceNotFoundError,)
     storage_class: ClassVar[str | None] = "storages.backends.azure_storage.AzureStorage"
     remote_errors: ClassVar[tuple[type[Exception], ...]] = (AzureError,)
+    passing_errors: ClassVar[tuple[type[Exception], ...]] = (
+        IncompleteReadError,
+        ServiceRequestError,
+        ServiceResponseError,
+    )
     secret_attributes: ClassVar[tuple[str, ...]] = ("account_key", "connection_string", "sas_token")
     _container: ContainerClient
 
@@ -206,6 +218,10 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                     self._container.delete_blob(key, timeout=timeout)
 
     # What went wrong
+
+    def answer_of(self, error: Exception) -> tuple[int | None, str]:
+        """Return HTTP status and code of the answer behind an error; None and "" without one."""
+        return getattr(error, "status_code", None), _code(error)
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Azure refuses for good, and what to do."""

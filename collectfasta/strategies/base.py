@@ -211,6 +211,14 @@ class Strategy(abc.ABC, Generic[S]):
         """Say in a line why the remote refuses for good and what to do; None: it doesn't."""
         return None
 
+    def is_passing(self, error: Exception) -> bool:
+        """Tell whether a request that has failed by this error may succeed a little later."""
+        return isinstance(error, (ConnectionError, TimeoutError))
+
+    def error_kind(self, error: Exception) -> str:
+        """Name an error by what all errors of its kind have in common: no object, no request."""
+        return type(error).__name__
+
     @property
     def secrets(self) -> list[str]:
         """What must not appear in any output: the values of ``secret_attributes``."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, ClassVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as UnconnectedError
 from django.core.files.storage import FileSystemStorage
 from django.utils.functional import SimpleLazyObject
 from s3transfer.constants import ALLOWED_DOWNLOAD_ARGS
@@ -29,7 +30,7 @@ from collectfasta.strategies.hashing import (
 from collectfasta.strategies.listing import CloudStrategy
 from collectfasta.strategies.s3 import S3Object, just_before, part_size
 from collectfasta.strategies.s3_combined import CombinedEngine
-from collectfasta.strategies.s3_errors import explain
+from collectfasta.strategies.s3_errors import PASSING_CODES, explain
 
 # What is at most this large is read at once; memory is this many bytes for each thread.
 _SMALL = 1024 * 1024
@@ -51,6 +52,11 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
 
     storage_class: ClassVar[str | None] = "storages.backends.s3.S3Storage"
     remote_errors: ClassVar[tuple[type[Exception], ...]] = (BotoCoreError, ClientError)
+    passing_errors: ClassVar[tuple[type[Exception], ...]] = (
+        HTTPClientError,
+        UnconnectedError,
+    )
+    passing_codes: ClassVar[frozenset[str]] = PASSING_CODES
     secret_attributes: ClassVar[tuple[str, ...]] = ("secret_key", "security_token")
     _engine: CombinedEngine
 
@@ -211,6 +217,13 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete objects, 1,000 a request."""
         self._engine.delete(keys)
+
+    def answer_of(self, error: Exception) -> tuple[int | None, str]:
+        """Return HTTP status and code of the answer behind an error; None and "" without one."""
+        if not isinstance(error, ClientError):
+            return None, ""
+        status: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status, str(error.response.get("Error", {}).get("Code", ""))
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why S3 refuses for good, and what to do."""

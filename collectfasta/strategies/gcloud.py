@@ -9,8 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from google.api_core.exceptions import BadRequest, Forbidden, NotFound, Unauthorized
-from google.auth.exceptions import GoogleAuthError
+from google.api_core.exceptions import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    RetryError,
+    Unauthorized,
+)
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob
@@ -50,6 +56,12 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         GoogleAuthError,
         GoogleCloudError,
         RequestException,
+        RetryError,
+    )
+    passing_errors: ClassVar[tuple[type[Exception], ...]] = (
+        RequestException,
+        RetryError,
+        TransportError,
     )
 
     def __init__(self, remote_storage: GoogleCloudStorage) -> None:
@@ -189,10 +201,15 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     # What went wrong
 
+    def answer_of(self, error: Exception) -> tuple[int | None, str]:
+        """Return the HTTP status of the answer behind an error; None without one."""
+        status: int | None = error.code if isinstance(error, GoogleCloudError) else None
+        return status, ""
+
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Google Cloud Storage refuses for good, and what to do."""
         bucket = self.target_storage.bucket_name
-        if isinstance(error, (GoogleAuthError, Unauthorized)):
+        if isinstance(error, (GoogleAuthError, Unauthorized)) and not self.is_passing(error):
             return (
                 f"The credentials for the bucket {bucket!r} are refused or missing: correct the "
                 "storage's credentials (GS_CREDENTIALS) or GOOGLE_APPLICATION_CREDENTIALS."

@@ -26,6 +26,10 @@ _HASH_HOOKS = (
     "get_remote_file_hash",
 )
 
+# What asks for patience: a time-out, a request that comes too early (RFC 8470), too many of them
+# (RFC 6585), and what is the server's own trouble, but not what it can never do (RFC 9110, 15.6).
+_PASSING_STATUSES = {408, 425, 429, *range(500, 600)} - {501, 505}
+
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html and
 # https://cloud.google.com/storage/docs/objects#naming. Azure allows 1,024 characters.
 _LONGEST_KEY = 1024
@@ -100,9 +104,13 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
             for each small file, however many threads there are, and waits for the rest of its
             request. At 20 ms a request, 16 threads are as fast as more; at 100 ms a round trip,
             32 took a quarter less time than 20, and 64 nearly half.
+        passing_errors: What the SDK raises where no answer came, or not whole.
+        passing_codes: The service's codes of refusals that pass, whatever their HTTP status.
     """
 
     default_threads: ClassVar[int] = 32
+    passing_errors: ClassVar[tuple[type[Exception], ...]] = ()
+    passing_codes: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, remote_storage: S) -> None:
         super().__init__(remote_storage)
@@ -118,6 +126,24 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
         """Raise InterruptedError in a large upload that is to end."""
         if self._aborted.is_set():
             raise InterruptedError("interrupted")
+
+    @abc.abstractmethod
+    def answer_of(self, error: Exception) -> tuple[int | None, str]:
+        """Return HTTP status and code of the answer behind an error; None and "" without one."""
+
+    def is_passing(self, error: Exception) -> bool:
+        """Tell whether a request that has failed by this error may succeed a little later."""
+        status, code = self.answer_of(error)
+        if status in _PASSING_STATUSES or code in self.passing_codes:
+            return True
+        return isinstance(error, self.passing_errors) or super().is_passing(error)
+
+    def error_kind(self, error: Exception) -> str:
+        """Name an error by status and code of the answer, by its type where there is none."""
+        status, code = self.answer_of(error)
+        # Without a code botocore repeats the status.
+        words = (str(status), code) if code != str(status) else (code,)
+        return " ".join(words).strip() if status else super().error_kind(error)
 
     def object_key(self, name: str) -> str:
         """Return the key of a name: the storage's location and the name.

@@ -31,6 +31,23 @@ _WRONG_REGION = {
     "PermanentRedirect",
     "TemporaryRedirect",
 }
+# What S3 says of a request that failed on its way, of two that met, and, within an answer that is
+# no refusal as a whole, of single objects:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. An upload in parts that is no
+# longer there was completed by a request whose answer was lost.
+PASSING_CODES = frozenset(
+    {
+        "BadDigest",
+        "ConditionalRequestConflict",
+        "IncompleteBody",
+        "InternalError",
+        "NoSuchUpload",
+        "OperationAborted",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+    }
+)
 _ACTIONS = {
     "CompleteMultipartUpload": "s3:PutObject",
     "CreateMultipartUpload": "s3:PutObject",

@@ -57,6 +57,33 @@ class RefusingStrategy(FileSystemStrategy):
         return "The credentials lack the permission to write."
 
 
+class RefusedError(Exception):
+    """What the SDK raises for a refusal."""
+
+
+class PassingError(RefusedError):
+    """What the SDK raises for a refusal that passes."""
+
+
+class ChangingStrategy(FileSystemStrategy):
+    """A strategy whose remote raises one after the other of a list, and nothing for None."""
+
+    remote_errors: ClassVar[tuple[type[Exception], ...]] = (RefusedError,)
+
+    def __init__(self, remote_storage: FileSystemStorage) -> None:
+        super().__init__(remote_storage)
+        self.script: list[Exception | None] = []
+
+    def upload(self, source: SourceFile) -> RemoteObject | None:
+        error = self.script.pop(0) if self.script else None
+        if error is not None:
+            raise error
+        return super().upload(source)
+
+    def is_passing(self, error: Exception) -> bool:
+        return isinstance(error, PassingError) or super().is_passing(error)
+
+
 class OwnStrategy(Strategy[Storage]):
     """A strategy of a user's own."""
 
@@ -315,13 +342,13 @@ class TestRefusal:
         report = send(sources_of({f"{n}.css": b"x" for n in range(100)}), strategy)
         assert len(report.failures) == 3
         assert report.left == 97
-        assert report.refusal == "The credentials lack the permission to write."
+        assert isinstance(report.refusal, BrokenError)
 
     def test_in_threads_all_that_was_not_sent_is_counted(self, tmp_path: Path) -> None:
         strategy = strategy_for_directory(tmp_path, {}, RefusingStrategy)
         report = send(sources_of({f"{n}.css": b"x" for n in range(100)}), strategy, threads=8)
         assert len(report.failures) + report.left == 100
-        assert report.refusal == "The credentials lack the permission to write."
+        assert isinstance(report.refusal, BrokenError)
 
     def test_where_one_file_was_sent_every_other_one_is_tried(self, tmp_path: Path) -> None:
         class MostlyRefusingStrategy(RefusingStrategy):
@@ -354,6 +381,109 @@ class TestRefusal:
         strategy = strategy_for_directory(tmp_path, {}, BreakingStrategy)
         report = send(sources_of({f"broken-{n}.css": b"x" for n in range(10)}), strategy)
         assert len(report.failures) == 10
+
+    def test_a_remote_that_refuses_from_some_file_on_is_not_asked_for_each_one(
+        self, tmp_path: Path
+    ) -> None:
+        strategy = strategy_for_directory(tmp_path, {}, ChangingStrategy)
+        strategy.script = [None] * 5 + [RefusedError()] * 95
+        report = send(sources_of({f"{n}.css": b"x" for n in range(100)}), strategy)
+        assert len(report.sent) == 5
+        assert len(report.failures) == 20
+        assert report.left == 75
+
+    def test_a_success_ends_the_row(self, tmp_path: Path) -> None:
+        strategy = strategy_for_directory(tmp_path, {}, ChangingStrategy)
+        strategy.script = [None, *[RefusedError()] * 19] * 5
+        report = send(sources_of({f"{n}.css": b"x" for n in range(100)}), strategy)
+        assert len(report.failures) == 95
+        assert report.refusal is None
+
+    def test_a_success_that_began_before_does_not(self, tmp_path: Path) -> None:
+        is_refused = threading.Event()
+
+        class SlowStrategy(FileSystemStrategy):
+            remote_errors: ClassVar[tuple[type[Exception], ...]] = (RefusedError,)
+            begun = 0
+
+            def upload(self, source: SourceFile) -> RemoteObject | None:
+                if source.name == "slow.css":
+                    # Ends when half of the refusals that end the transfer are told.
+                    is_refused.wait(10)
+                    return super().upload(source)
+                self.begun += 1
+                if self.begun == 10:
+                    is_refused.set()
+                raise RefusedError
+
+        strategy = strategy_for_directory(tmp_path, {}, SlowStrategy)
+        files = {"slow.css": b"the largest", **{f"{n}.css": b"x" for n in range(200)}}
+        report = send(sources_of(files), strategy, threads=2)
+        assert report.refusal is not None
+        assert len(report.failures) < 40
+
+    def test_refusals_of_one_kind_need_no_words_of_the_strategy(self, tmp_path: Path) -> None:
+        strategy = strategy_for_directory(tmp_path, {}, ChangingStrategy)
+        strategy.script = [RefusedError(f"request {n}") for n in range(100)]
+        report = send(sources_of({f"{n}.css": b"x" for n in range(100)}), strategy)
+        assert len(report.failures) == 3
+
+
+class TestSecondRound:
+    @each_number_of_threads
+    def test_what_failed_by_chance_is_sent_again(self, tmp_path: Path, threads: int) -> None:
+        strategy = strategy_for_directory(tmp_path, {}, ChangingStrategy)
+        strategy.script = [ConnectionResetError()] + [None] * 10
+        files = {f"{n}.css": b"%d" % n for n in range(10)}
+        report = send(sources_of(files), strategy, threads=threads)
+        assert report.failures == {}
+        assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == files
+
+    def test_what_fails_again_is_not_sent_a_third_time(self, tmp_path: Path) -> None:
+        strategy = strategy_for_directory(tmp_path, {}, ChangingStrategy)
+        strategy.script = [ConnectionResetError()] * 3
+        report = send(sources_of({"a.css": b"x"}), strategy)
+        assert isinstance(report.failures["a.css"], ConnectionResetError)
+        assert len(strategy.script) == 1
+
+    def test_what_was_refused_for_good_is_not_sent_again(self, tmp_path: Path) -> None:
+        strategy = strategy_for_directory(tmp_path, {}, ChangingStrategy)
+        strategy.script = [RefusedError(), None]
+        report = send(sources_of({"a.css": b"x", "b.css": b"y"}), strategy)
+        assert [*report.failures] == ["a.css"]
+
+    def test_what_was_not_tried_during_an_outage_is_sent(self, tmp_path: Path) -> None:
+        strategy = strategy_for_directory(tmp_path, {}, ChangingStrategy)
+        strategy.script = [PassingError()] * 3 + [None] * 10
+        report = send(sources_of({f"{n}.css": b"x" for n in range(10)}), strategy)
+        assert len(report.sent) == 10
+        assert report.left == 0
+
+    def test_an_outage_that_does_not_end_is_a_refusal(self, tmp_path: Path) -> None:
+        strategy = strategy_for_directory(tmp_path, {}, ChangingStrategy)
+        strategy.script = [PassingError()] * 20
+        report = send(sources_of({f"{n}.css": b"x" for n in range(10)}), strategy)
+        assert isinstance(report.refusal, PassingError)
+        assert len(strategy.script) == 14
+
+    def test_the_remote_is_given_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        paused: list[float] = []
+        monkeypatch.setattr("collectfasta.transfer.PAUSE_SECONDS", 2)
+        monkeypatch.setattr("time.sleep", paused.append)
+        strategy = strategy_for_directory(tmp_path, {}, ChangingStrategy)
+        strategy.script = [ConnectionResetError(), None]
+        send(sources_of({"a.css": b"x"}), strategy)
+        assert paused == [2]
+
+    def test_nobody_waits_where_all_is_sent(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        paused: list[float] = []
+        monkeypatch.setattr("time.sleep", paused.append)
+        send(sources_of({"a.css": b"x"}), strategy_for_directory(tmp_path, {}, ChangingStrategy))
+        assert paused == []
 
 
 class SecretiveStorage(FileSystemStorage):
