@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.files.storage import Storage
+from django.utils.module_loading import import_string
 
 from collectfasta import settings
 from collectfasta.strategies.base import Strategy, load_strategy
@@ -61,6 +63,21 @@ def sending_strategy(storage: Storage) -> Strategy[Any]:
     """Return a strategy that sends to a storage of any class, and stages nothing."""
     path = strategy_for(storage.__class__, staged=False)
     return (load_strategy(path) if path else SaveStrategy)(storage)
+
+
+def sender_of_unmade(configured: Mapping[str, Any]) -> Strategy[Any]:
+    """Return a strategy to a storage that could not be made, to ask what its error means.
+
+    What fails in a constructor that the storage's settings are right for is reading the manifest:
+    this storage doesn't. Where something else is wrong, making it raises the same error once more.
+
+    Args:
+        configured: The storage's entry in ``STORAGES``.
+    """
+    storage_class = import_string(configured["BACKEND"])
+    shadows: dict[str, Any] = {"load_manifest": lambda _: ({}, "")}
+    unread = type(storage_class.__name__, (storage_class,), shadows)
+    return sending_strategy(unread(**configured.get("OPTIONS", {})))
 
 
 def fits(strategy: type[Strategy[Storage]], storage_class: type[Storage]) -> bool:

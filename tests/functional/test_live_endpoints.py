@@ -83,6 +83,8 @@ def live_s3(
 ) -> Iterator[RecordedCloud]:
     url = secure(s3_server.endpoint, "localhost")
     monkeypatch.setenv("COLLECTFASTA_TEST_S3_ENDPOINT", url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
     with tests.servers.s3.serve() as server, S3Cloud(server) as cloud:
         yield cloud
 

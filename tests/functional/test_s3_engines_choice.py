@@ -213,6 +213,7 @@ class TestPerRun:
         assert "by boto3 (obstore is not installed)," in facts(run)
         assert s3_obstore.keys() == tree.names()
 
+    @pytest.mark.needs_s3("signature version 2")
     def test_client_that_is_configured_otherwise_makes_all_requests(
         self, s3_obstore: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
     ) -> None:

@@ -6,6 +6,7 @@ directory and on loopback ports; no daemon of an installed cluster is touched, a
 
 from __future__ import annotations
 
+import base64
 import secrets
 import subprocess
 import tempfile
@@ -20,6 +21,10 @@ from .s3 import S3Server, S3User
 
 _COMMAND_SECONDS = 60
 _MEMORY = 8 * 1024**3
+# What tests ask objects to be encrypted with, and how to be stored.
+_KEY_NAMES = ("alias/me", "alias/static")
+_KEY = base64.b64encode(bytes(32)).decode()
+_STORAGE_CLASSES = ("REDUCED_REDUNDANCY", "STANDARD_IA")
 
 # Without authentication between the daemons; users of S3 have theirs in any case. The gateway alone
 # asks for an encrypted connection to the monitor by default, which needs that: hence "crc".
@@ -50,6 +55,9 @@ osd pool default min size = 1
 osd pool default pg num = 8
 osd crush chooseleaf type = 0
 mon allow pool size one = true
+rgw crypt require ssl = false
+rgw crypt s3 kms backend = testing
+rgw crypt s3 kms encryption keys = {keys}
 """
 
 
@@ -66,6 +74,8 @@ def serve() -> Iterator[S3Server]:
         stack.enter_context(cluster.monitor())
         stack.enter_context(cluster.store())
         user, stranger = cluster.user("tests"), cluster.user("stranger")
+        for name in _STORAGE_CLASSES:
+            cluster.add_storage_class(name)
         url = stack.enter_context(cluster.gateway())
         yield S3Server(url, "us-east-1", user.access_key, user.secret_key, stranger=stranger)
 
@@ -86,6 +96,7 @@ class _Cluster:
                 host=HOST,
                 directory=self.directory,
                 memory=_MEMORY,
+                keys=" ".join(f"{name}={_KEY}" for name in _KEY_NAMES),
             )
         )
 
@@ -116,6 +127,17 @@ class _Cluster:
             *(f"--access-key={user.access_key}", f"--secret-key={user.secret_key}"),
         )
         return user
+
+    def add_storage_class(self, name: str) -> None:
+        placement = ("--placement-id=default-placement", f"--storage-class={name}")
+        self._run(
+            *("radosgw-admin", "zonegroup", "placement", "add"),
+            *("--rgw-zonegroup=default", *placement),
+        )
+        self._run(
+            *("radosgw-admin", "zone", "placement", "add", "--rgw-zone=default", *placement),
+            f"--data-pool=default.rgw.{name.lower()}.data",
+        )
 
     @contextmanager
     def gateway(self) -> Iterator[str]:

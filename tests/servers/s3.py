@@ -17,12 +17,16 @@ from importlib import import_module
 from .process import ServerError
 
 SERVERS = ("moto", "localstack", "ceph")
-ENDPOINT = "endpoint"
+# Those that run already, as the URL's scheme tells them apart.
+EMULATOR, LIVE = "emulator", "live"
 
 # What not every server can do, and which can. The reasons are in tests/README.md.
 ABILITIES: Mapping[str, frozenset[str]] = {
     "accounts": frozenset({"ceph"}),
-    "anonymous requests": frozenset({"ceph", "moto", ENDPOINT}),
+    "anonymous requests": frozenset({"ceph", "moto", LIVE}),
+    "any credentials": frozenset({"localstack", "moto", EMULATOR}),
+    "signature version 2": frozenset({"localstack", "moto", EMULATOR}),
+    "tabs in headers": frozenset({"localstack", "moto", EMULATOR, LIVE}),
 }
 
 
@@ -78,13 +82,14 @@ def is_able(ability: str) -> bool:
 
 
 def chosen() -> str:
-    """Return which server the environment chooses: one of `SERVERS` to start, or `ENDPOINT`.
+    """Return which server the environment chooses: of `SERVERS`, or `EMULATOR` or `LIVE`.
 
     Raises:
         ServerError: There is none of that name.
     """
-    if os.environ.get("COLLECTFASTA_TEST_S3_ENDPOINT"):
-        return ENDPOINT
+    endpoint = os.environ.get("COLLECTFASTA_TEST_S3_ENDPOINT")
+    if endpoint:
+        return LIVE if endpoint.startswith("https:") else EMULATOR
     name = os.environ.get("COLLECTFASTA_TEST_S3") or SERVERS[0]
     if name not in SERVERS:
         raise ServerError(f"COLLECTFASTA_TEST_S3 is {name!r}; it can be {', '.join(SERVERS)}.")

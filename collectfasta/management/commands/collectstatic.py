@@ -8,9 +8,12 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+from django.conf import STATICFILES_STORAGE_ALIAS
+from django.conf import settings as django_settings
 from django.contrib.staticfiles.management.commands import collectstatic
 from django.contrib.staticfiles.storage import staticfiles_storage
-from django.core.files.storage import Storage
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import Storage, storages
 from django.core.management.base import CommandError, CommandParser
 
 from collectfasta import checks, settings
@@ -24,7 +27,7 @@ from collectfasta.shadowing import noting_names
 from collectfasta.source import SourceFile
 from collectfasta.staging import PostProcessed, Stage, without_originals
 from collectfasta.strategies import Strategy, load_strategy
-from collectfasta.strategies.selection import strategy_for
+from collectfasta.strategies.selection import sender_of_unmade, strategy_for
 
 PostProcessing = Generator[PostProcessed, None, None]
 
@@ -131,6 +134,7 @@ class Command(collectstatic.Command):
         for check in checks.ALL_CHECKS:
             for problem in check(None):
                 raise CommandError(f"{problem.msg} {problem.hint or ''}".rstrip())
+        self._make_storage()
         strategy_class = self._load_strategy()
         if strategy_class is None:
             name = self.storage.__class__.__name__
@@ -141,6 +145,24 @@ class Command(collectstatic.Command):
         self.storage = strategy.target_storage
         self._hint_at_staging(strategy_class)
         return strategy
+
+    def _make_storage(self) -> None:
+        """Make the static files' storage, which reads its manifest then if it has one.
+
+        Raises:
+            CommandError: The manifest can't be read.
+        """
+        try:
+            storages[STATICFILES_STORAGE_ALIAS]
+        except ImproperlyConfigured:
+            raise
+        except Exception:  # noqa: BLE001 - raised again as it is if the strategy can't explain it
+            sender = sender_of_unmade(django_settings.STORAGES[STATICFILES_STORAGE_ALIAS])
+            try:
+                with in_words(sender, full=self._is_full):
+                    raise
+            except CollectfastaError as error:
+                raise CommandError(str(error)) from None
 
     def _hint_at_staging(self, strategy_class: type[Strategy[Any]]) -> None:
         better = strategy_for(self.storage.__class__)
