@@ -151,6 +151,7 @@ def test_without_it_they_would_be_sent_again(
     assert "3 static files copied" in run.stdout
 
 
+@pytest.mark.needs_s3("ETags of uploads in parts")
 def test_a_fresh_runner_recognises_parts_of_another_size(
     s3: S3Cloud, other: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
 ) -> None:

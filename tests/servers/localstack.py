@@ -14,6 +14,15 @@ from .process import HOST, running
 from .s3 import S3Server
 
 _PYTHON = Path(__file__).parents[2] / ".venv-localstack" / "bin" / "python"
+# The directory of its S3 is the same for all that run on a machine, and the first that stops removes
+# it: no setting changes that.
+_START = """
+import os, runpy, sys
+os.environ["GATEWAY_LISTEN"] = sys.argv.pop()
+from localstack.services.s3 import provider
+provider.DEFAULT_S3_TMP_DIR = os.path.join(os.environ["FILESYSTEM_ROOT"], "s3")
+runpy.run_module("localstack.runtime.main", run_name="__main__", alter_sys=True)
+"""
 _ENVIRONMENT = {
     # The only one of its web servers that listens on the address it is told to, and no other.
     "GATEWAY_SERVER": "hypercorn",
@@ -41,5 +50,4 @@ def serve() -> Iterator[S3Server]:
 
 
 def _command(port: int) -> list[str]:
-    listen = f"GATEWAY_LISTEN={HOST}:{port}"
-    return ["env", listen, str(_PYTHON), "-m", "localstack.runtime.main"]
+    return [str(_PYTHON), "-c", _START, f"{HOST}:{port}"]

@@ -24,6 +24,7 @@ EMULATOR, LIVE = "emulator", "live"
 ABILITIES: Mapping[str, frozenset[str]] = {
     "accounts": frozenset({"ceph"}),
     "anonymous requests": frozenset({"ceph", "moto", LIVE}),
+    "ETags of uploads in parts": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "any credentials": frozenset({"localstack", "moto", EMULATOR}),
     "signature version 2": frozenset({"localstack", "moto", EMULATOR}),
     "tabs in headers": frozenset({"localstack", "moto", EMULATOR, LIVE}),
