@@ -66,6 +66,16 @@ def save(storage: Storage, name: str, body: bytes) -> None:
         storage._save(name, ContentFile(body, name))  # type: ignore[attr-defined]
 
 
+def test_s3_server_listens_on_the_loopback_interface_only(s3_server: S3Server) -> None:
+    port = urlsplit(s3_server.endpoint).port
+
+    # Each has the local address and port as hexadecimal numbers, and the state; "0A" is listening.
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    sockets = [line.split() for table in tables for line in table]
+    listening = [each[1].split(":") for each in sockets if each[3] == "0A"]
+    assert {address for address, number in listening if int(number, 16) == port} == {"0100007F"}
+
+
 class TestCloud:
     def test_stores_and_lists_what_the_plain_storage_saves(
         self, cloud: Cloud, storage: Storage

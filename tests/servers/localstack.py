@@ -14,8 +14,7 @@ from .process import HOST, running
 from .s3 import S3Server
 
 _PYTHON = Path(__file__).parents[2] / ".venv-localstack" / "bin" / "python"
-# The directory of its S3 is the same for all that run on a machine, and the first that stops removes
-# it: no setting changes that.
+# The directory of its S3 is the same for all that run on a machine, and no setting changes that.
 _START = """
 import os, runpy, sys
 os.environ["GATEWAY_LISTEN"] = sys.argv.pop()
