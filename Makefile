@@ -38,6 +38,7 @@ $(VENV)/.ready: test-requirements.txt lint-requirements.txt
 .PHONY: servers
 servers: $(VENV)/.ready ## install the servers of the tests
 servers: $(if $(COLLECTFASTA_TEST_AZURE_CONNECTION_STRING),,$(AZURITE)/.ready)
+	@tests/servers/install-caches.sh
 
 $(AZURITE)/.ready: tests/servers/package-lock.json
 	@npm --version >/dev/null || { \

@@ -37,12 +37,14 @@ class StorageCache(BaseCache):
     Attributes:
         entry_size: About how many bytes Collectfasta is to put into one entry: all that there is
             to remember of some 30,000 objects, so that it is read by one request.
+        ends_by_itself: Says that no call waits for ever: the storage's SDK gives up in time.
 
     Raises:
         ImproperlyConfigured: The location is none.
     """
 
     entry_size = 5_000_000
+    ends_by_itself = True
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)

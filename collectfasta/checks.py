@@ -6,7 +6,8 @@ the same checks, because ``call_command`` runs none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -14,12 +15,13 @@ from django.conf import STATICFILES_STORAGE_ALIAS
 from django.conf import settings as django_settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage
 from django.utils.module_loading import import_string
 
 from collectfasta import settings
-from collectfasta.cache import LOCATION_HINT, StorageCache, find_mistake
+from collectfasta.cache_checks import check_cache, check_cache_location, check_memory
 from collectfasta.strategies.base import Strategy, load_strategy
 from collectfasta.strategies.hashing import HashingTwoPassStrategy, find_storage_class
 from collectfasta.strategies.selection import fits, strategy_for
@@ -46,12 +48,10 @@ def all_other_apps() -> list[AppConfig]:
     return [each for each in apps.get_app_configs() if each.name != _APP]
 
 
-def check_order(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+def check_order() -> list[CheckMessage]:
     """E001: Django takes a command from the app that is listed first."""
     names = [each.name for each in apps.get_app_configs()]
-    if not {_APP, _STATICFILES} <= set(names) or not is_asked(app_configs):
-        return []
-    if names.index(_APP) < names.index(_STATICFILES):
+    if not {_APP, _STATICFILES} <= {*names} or names.index(_APP) < names.index(_STATICFILES):
         return []
     return [
         Error(
@@ -63,52 +63,49 @@ def check_order(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
     ]
 
 
-def check_settings(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
-    """E002: each setting has a value of its type and range."""
-    if not is_asked(app_configs):
+def check_predecessor() -> list[CheckMessage]:
+    """E009: Collectfast, which this continues, would override the same command."""
+    if not apps.is_installed("collectfast"):
         return []
+    return [
+        Error(
+            "'collectfast' and 'collectfasta' are both in INSTALLED_APPS: both override "
+            "collectstatic.",
+            hint="Remove 'collectfast', and uninstall Collectfast.",
+            id="collectfasta.E009",
+        )
+    ]
+
+
+def check_names() -> list[CheckMessage]:
+    """W002: each setting that looks like one of Collectfasta's is one."""
+    known = settings.names()
+    named = (each for each in dir(django_settings) if each.startswith("COLLECTFAST"))
+    return [_unknown(name, known) for name in named if name not in known]
+
+
+def _unknown(name: str, known: Sequence[str]) -> CheckMessage:
+    # Without the beginning, which would make all of them near.
+    rests = {each.partition("_")[2]: each for each in known}
+    nearest = [rests[each] for each in get_close_matches(name.partition("_")[2], rests, n=1)]
+    hint = f"Did you mean {nearest[0]}?" if nearest else f"There are: {', '.join(sorted(known))}."
+    return CheckWarning(
+        f"There is no setting {name}: it has no effect.", hint=hint, id="collectfasta.W002"
+    )
+
+
+def check_settings() -> list[CheckMessage]:
+    """E002: each setting has a value of its type and range."""
     return [
         Error(message, hint="Correct or remove the setting.", id="collectfasta.E002")
         for message in settings.errors()
     ]
 
 
-def check_cache(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
-    """E003: the cache that checksums are remembered in is configured."""
-    alias = _valid(lambda: settings.cache)
-    if not is_asked(app_configs) or alias is None or alias in django_settings.CACHES:
-        return []
-    return [
-        Error(
-            f"COLLECTFASTA_CACHE names the cache {alias!r}, which is not in CACHES.",
-            hint=f"Add it to CACHES, or name one of: {', '.join(sorted(django_settings.CACHES))}.",
-            id="collectfasta.E003",
-        )
-    ]
-
-
-def check_cache_location(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
-    """E008: a StorageCache that checksums are remembered in has a storage to itself."""
-    configured = django_settings.CACHES.get(_valid(lambda: settings.cache), {})
-    if not is_asked(app_configs) or not _is_storage_cache(configured.get("BACKEND")):
-        return []
-    mistake = find_mistake(configured.get("LOCATION"))
-    return [Error(mistake, hint=LOCATION_HINT, id="collectfasta.E008")] if mistake else []
-
-
-def _is_storage_cache(backend: Any) -> bool:
-    try:
-        found = import_string(backend)
-    except (ImportError, AttributeError):
-        # Django says so when the cache is used.
-        return False
-    return isinstance(found, type) and issubclass(found, StorageCache)
-
-
-def check_strategy(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+def check_strategy() -> list[CheckMessage]:
     """E004: the strategy can be imported and is one. E005: it is made for the storage."""
-    strategy = _valid(lambda: settings.strategy)
-    if not is_asked(app_configs) or strategy is None:
+    strategy = settings.valid("strategy")
+    if strategy is None:
         return []
     storage_class = _storage_class()
     hint = _suggest(storage_class)
@@ -127,7 +124,7 @@ def _check_staging(
     found: type[Strategy[Storage]], storage_class: type[Storage]
 ) -> list[CheckMessage]:
     """E006: what stages needs a storage that hashes files, or another class that does."""
-    if not issubclass(found, HashingTwoPassStrategy) or _valid(lambda: settings.staging_storage):
+    if not issubclass(found, HashingTwoPassStrategy) or settings.valid("staging_storage"):
         return []
     if issubclass(storage_class, ManifestFilesMixin):
         return []
@@ -141,10 +138,35 @@ def _check_staging(
     ]
 
 
-def check_staging_storage(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+def check_passes() -> list[CheckMessage]:
+    """W001: a manifest storage is not post-processed in the remote storage, file by file."""
+    strategy = settings.valid("strategy")
+    storage_class = _storage_class()
+    if strategy is None or storage_class is None:
+        return []
+    better = strategy_for(storage_class)
+    if better in (None, strategy_for(storage_class, staged=False)):
+        return []
+    try:
+        found = load_strategy(strategy)
+    except ImproperlyConfigured:
+        return []
+    if found.second_pass_strategy is not Strategy.second_pass_strategy:
+        return []
+    return [
+        CheckWarning(
+            f"The strategy {_path(found)!r} post-processes in the remote storage, by several "
+            "requests for each file.",
+            hint=f"Set COLLECTFASTA_STRATEGY to {better!r}, or leave it unset.",
+            id="collectfasta.W001",
+        )
+    ]
+
+
+def check_staging_storage() -> list[CheckMessage]:
     """E007: the storage to stage with can be imported and is one."""
-    name = _valid(lambda: settings.staging_storage)
-    if not is_asked(app_configs) or name is None:
+    name = settings.valid("staging_storage")
+    if name is None:
         return []
     cause = "is no storage"
     try:
@@ -186,23 +208,30 @@ def _storage_class() -> type[Storage] | None:
     return found
 
 
-def _valid(read: Callable[[], Any]) -> Any:
-    """Return a setting's value, None if it is wrong: that is said by E002."""
-    try:
-        return read()
-    except ValueError:
-        return None
-
-
 def _path(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-ALL_CHECKS: Iterable[Check] = (
-    check_order,
-    check_settings,
-    check_cache,
-    check_cache_location,
-    check_strategy,
-    check_staging_storage,
-)
+def _where_asked(find: Callable[[], list[CheckMessage]]) -> Check:
+    # Not wrapped: Django looks at what a check takes.
+    def check(app_configs: AppConfigs, **_: Any) -> list[CheckMessage]:
+        return find() if is_asked(app_configs) else []
+
+    return check
+
+
+ALL_CHECKS: Sequence[Check] = [
+    _where_asked(each)
+    for each in (
+        check_order,
+        check_predecessor,
+        check_names,
+        check_settings,
+        check_cache,
+        check_cache_location,
+        check_memory,
+        check_strategy,
+        check_passes,
+        check_staging_storage,
+    )
+]

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, Literal
 
-from django.core.cache import BaseCache, caches
+from django.core.cache import BaseCache
+from django.core.cache.backends.db import BaseDatabaseCache
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
 from collectfasta.errors import CollectfastaError
-
-logger = logging.getLogger(__name__)
+from collectfasta.hints import Hints
 
 CHUNK_SIZE = 1024 * 1024
 
@@ -138,43 +138,36 @@ class ChecksumCache:
         digest = hashlib.md5(target.encode(), usedforsecurity=False).hexdigest()
         self._key = settings.cache_key_prefix + digest
         self._stored: dict[str, str] = {}
-        self._failed = False
+        self._hints = Hints("Deploying without it is slower, not different.")
 
     def load(self) -> dict[str, Pair]:
         """Return the pairs by name; none where there are none or the cache fails."""
         pairs: dict[str, Pair] = {}
-        try:
-            cache = caches[settings.cache]
-            count = self._read(cache, [self._shard_key(0)], pairs)
-            self._read(cache, [self._shard_key(n) for n in range(1, count)], pairs)
-        except Exception as error:  # noqa: BLE001 - backends raise whatever their client raises
-            self._warn("read", _cause(error))
+        count = self._read([self._shard_key(0)], pairs)
+        if count > 1:
+            self._read([self._shard_key(n) for n in range(1, count)], pairs)
         return pairs
 
     def save(self, pairs: Mapping[str, Pair]) -> None:
         """Remember exactly these pairs; what the cache has already is not written again."""
-        if self._failed:
-            return
-        try:
-            cache = caches[settings.cache]
-            texts = _encode(pairs, getattr(cache, "entry_size", _ENTRY_SIZE))
-            entries = {self._shard_key(n): text for n, text in enumerate(texts)}
-            changed = {key: text for key, text in entries.items() if self._stored.get(key) != text}
-            gone = self._stored.keys() - entries.keys()
-            if changed and cache.set_many(changed, timeout=None):
-                self._warn("written", "refused by the server")
-            if gone:
-                cache.delete_many(gone)
-        except Exception as error:  # noqa: BLE001 - backends raise whatever their client raises
-            self._warn("written", _cause(error))
+        size = self._hints.read(lambda cache: getattr(cache, "entry_size", None))
+        texts = enumerate(_encode(pairs, size or _ENTRY_SIZE))
+        entries = {self._shard_key(number): text for number, text in texts}
+        changed = {key: text for key, text in entries.items() if self._stored.get(key) != text}
+        gone = self._stored.keys() - entries.keys()
+        if changed:
+            self._hints.write(partial(_set, changed), entries=len(changed))
+        if gone:
+            self._hints.write(lambda cache: cache.delete_many(gone), entries=len(gone))
 
     def _shard_key(self, number: int) -> str:
         return f"{self._key}.{number}"
 
-    def _read(self, cache: BaseCache, keys: list[str], pairs: dict[str, Pair]) -> int:
+    def _read(self, keys: list[str], pairs: dict[str, Pair]) -> int:
         """Read some entries, add their pairs, and return how many entries the target has."""
         count = 1
-        for key, text in cache.get_many(keys).items() if keys else ():
+        found = self._hints.read(lambda cache: cache.get_many(keys), entries=len(keys))
+        for key, text in (found or {}).items():
             shard = _decode(text)
             if shard is not None:
                 self._stored[key] = text
@@ -182,19 +175,14 @@ class ChecksumCache:
                 pairs |= shard.pairs
         return count
 
-    def _warn(self, action: str, cause: str) -> None:
-        self._failed = True
-        logger.warning(
-            "The cache %r could not be %s (%s). Deploying without it is slower, not different.",
-            settings.cache,
-            action,
-            cause,
-        )
 
-
-def _cause(error: Exception) -> str:
-    # What a client says may hold the password that it was configured with.
-    return str(error) if isinstance(error, CollectfastaError) else type(error).__name__
+def _set(entries: dict[str, str], cache: BaseCache) -> None:
+    # Django's database cache says nothing of what it can't write, and waits for the lock each time.
+    is_silent = isinstance(cache, BaseDatabaseCache)
+    batches = [{key: text} for key, text in entries.items()] if is_silent else [entries]
+    for batch in batches:
+        if cache.set_many(batch, timeout=None) or (is_silent and cache.get_many(batch) != batch):
+            raise CollectfastaError("it refused an entry")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collectfasta.plan import Decision, Plan, PlanError, make_plan
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 from collectfasta.transfer import (
+    AGAIN,
     Report,
     TransferError,
     again_if_passing,
@@ -42,9 +43,11 @@ def in_words(strategy: Strategy[Any], *, full: bool) -> Iterator[None]:
     except Exception as error:
         reason = strategy.explain_error(error)
         if reason is None and isinstance(error, strategy.remote_errors):
-            reason = describe(error, strategy.secrets)
+            reason = f"{strategy.target_name} can't be used: {describe(error, strategy.secrets)}"
         if reason is None:
             raise
+        if strategy.is_passing(error):
+            reason = f"{reason.rstrip('.')}. {AGAIN}"
         if full:
             reason += "\n" + describe(error, strategy.secrets, full=True)
         # Without its cause, whose text may hold a signed URL.

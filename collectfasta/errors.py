@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from html import escape
+from itertools import chain
+from urllib.parse import quote, quote_plus
 
 # Signed URLs carry their secret in the query (X-Amz-Signature, sig, Signature, tokens), and none
 # of the queries that the SDKs put into their exceptions helps a reader.
@@ -12,6 +16,22 @@ _URL_QUERY = re.compile(r"(\w://[^\s?\"<>]*)\?[^\s\"<>]*")
 _PATH_QUERY = re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]*=[^\s\"'<>]*")
 _SHORTEST_SECRET = 4
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#\"]*@")
+_PERCENT = re.compile("%[0-9A-F]{2}")
+# Headers by which a request is let in, where an answer or an SDK repeats them.
+_AUTHORIZATION = re.compile(
+    r"(\b(?:Bearer |Basic (?=\S*[\d=])|SharedKey(?:Lite)? |Signature[=:] ?))[\w.~+/:=-]{16,}",
+    re.IGNORECASE,
+)
+
+# What steers a terminal, ends a line or reorders what is shown: control characters, the separators
+# of lines and paragraphs, the marks of bidirectional text
+# (https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters), and the halves of
+# surrogate pairs by which Python stands for bytes that are no text, which can't be printed at all.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+# The longest text of one error that is printed: a server's answer has no end of its own.
+_LONGEST = 1000
 
 
 class CollectfastaError(Exception):
@@ -19,7 +39,7 @@ class CollectfastaError(Exception):
 
 
 def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = False) -> str:
-    """Put an error into words without any secret.
+    """Put an error into words without any secret, on one line of bounded length.
 
     Args:
         error: The error.
@@ -28,16 +48,68 @@ def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = 
     """
     if full:
         return redact("".join(traceback.format_exception(error)).rstrip(), secrets)
-    message = " ".join(redact(str(error), secrets).split())
+    # Hidden before white space is collapsed, or else a secret that has some would not be found.
+    message = shorten(printable(" ".join(_hide(str(error), secrets).split())))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return the text without queries of URLs, user names in URLs and the given secrets."""
-    # The longest first: one may be the beginning of another. What is shorter than any key is a
-    # test server's, and part of half the words.
+    """Return the text without queries of URLs, user names in URLs and the given secrets.
+
+    Its lines stay lines; all else that is not printable is escaped.
+    """
+    return _printable_lines(_hide(text, secrets))
+
+
+def printable_error(error: Exception, name: str) -> Exception:
+    """Return an error whose text and notes can be printed: the error itself where they can.
+
+    Args:
+        error: The error.
+        name: The file that it is about, whose name must not make lines of its own.
+    """
+    texts = [str(error), *getattr(error, "__notes__", ())]
+    told = [_printable_lines(text.replace(name, printable(name))) for text in texts]
+    if told == texts:
+        return error
+    other = CollectfastaError(told[0]).with_traceback(error.__traceback__)
+    vars(other)["__notes__"] = told[1:]
+    return other
+
+
+def printable(text: object) -> str:
+    """Return a text on one line, with what could forge output escaped as in Python's source.
+
+    Names that can be printed, in any script, come out as they are.
+    """
+    return _UNPRINTABLE.sub(lambda found: repr(found.group())[1:-1], str(text))
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def shorten(text: str) -> str:
+    """Return a text, cut where it is longer than anyone reads."""
+    left_out = len(text) - _LONGEST
+    return text if left_out <= 0 else f"{text[:_LONGEST]}... ({left_out} more characters)"
+
+
+def _hide(text: str, secrets: Iterable[str]) -> str:
+    # What is shorter than any key is a test server's, and part of half the words.
     known = (each for each in secrets if len(each) >= _SHORTEST_SECRET)
-    for secret in sorted(known, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    text = _USER_INFO.sub("***@", text)
+    # The longest first: one may be the beginning of another.
+    for form in sorted({*chain.from_iterable(map(_forms, known))}, key=len, reverse=True):
+        text = text.replace(form, "***")
+    text = _AUTHORIZATION.sub(r"\1***", _USER_INFO.sub("***@", text))
     return _PATH_QUERY.sub(r"\1?***", _URL_QUERY.sub(r"\1?***", text))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, and as URLs, XML and headers have it that echo it."""
+    content = secret.encode(errors="surrogatepass")
+    quoted = [quote(content, safe=""), quote(content), quote_plus(content)]
+    yield from (secret, escape(secret), escape(secret, quote=False), b64encode(content).decode())
+    yield from quoted
+    # Either case of the digits means the same.
+    yield from (_PERCENT.sub(lambda found: found.group().lower(), each) for each in quoted)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, TypeVar
 
+from django.core.cache import caches
 from django.db import connections
 
 Item = TypeVar("Item")
@@ -140,10 +141,42 @@ class Executor:
             done.put(error)
         finally:
             try:
-                # A strategy may use the database (for its cache): the connection is this thread's.
+                # A strategy may use caches and, for one of them, a database: what is open is this
+                # thread's.
+                caches.close_all()
                 connections.close_all()
             finally:
                 done.put(None)
+
+
+class NoAnswerError(TimeoutError):
+    """What was called has not returned in time."""
+
+
+def in_time(function: Callable[[], Result], seconds: float) -> Result:
+    """Call a function and wait for it for so long, where it may never end and can't be interrupted.
+
+    Args:
+        function: Runs in a thread of its own, which nobody waits for any more after that: it does
+            not keep the process from ending.
+        seconds: How long.
+
+    Raises:
+        NoAnswerError: It has not ended.
+        BaseException: What it raised.
+    """
+    outcome: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name="collectfasta-in-time", daemon=True).start()
+    if not wait([outcome], seconds).done:
+        raise NoAnswerError(f"no answer in {seconds:.0f} s")
+    return outcome.result()
 
 
 def _attempt(function: Callable[[Item], Result], item: Item) -> Outcome[Item]:

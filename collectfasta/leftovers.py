@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
 
 from collectfasta.checksums import Pair
 from collectfasta.entries import is_entry
@@ -60,7 +63,7 @@ def find_leftovers(
         kept: Names that belong to this deploy.
         warn: Tells the user that there is no location.
     """
-    keys = {strategy.object_key(name) for name in kept}
+    keys = {*_keys(strategy, kept)}
     stored = strategy.stored_names()
     if stored is None:
         warn(
@@ -69,6 +72,13 @@ def find_leftovers(
         )
         stored = _remembered(strategy, pairs)
     return [name for name in stored if not is_entry(name) and strategy.object_key(name) not in keys]
+
+
+def _keys(strategy: Strategy[Any], names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        # A published manifest may name what the remote can't have: such a name keeps nothing.
+        with suppress(SuspiciousOperation, ValueError):
+            yield strategy.object_key(name)
 
 
 def _remembered(strategy: Strategy[Any], pairs: Mapping[str, Pair]) -> list[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, TypeVar
 
 from collectfasta.checksums import Checksum, Pair, md5
-from collectfasta.errors import CollectfastaError
+from collectfasta.errors import CollectfastaError, describe
 from collectfasta.executor import Executor
 from collectfasta.source import Payload, SourceFile
 
@@ -22,6 +22,52 @@ _PAGE = 1000
 
 class ListingDeniedError(CollectfastaError):
     """The credentials may not list the target; objects can only be asked for one by one."""
+
+
+class NoListingError(CollectfastaError):
+    """An answer to a listing that does not come from the storage's service, or not whole."""
+
+
+# What parsers and those who use their outcome raise for an answer of another shape.
+_OTHER_SHAPE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+@contextmanager
+def reading_listing() -> Iterator[None]:
+    """Put what an SDK raises for an answer that is no listing into words.
+
+    Raises:
+        NoListingError: In its place.
+    """
+    try:
+        yield
+    except _OTHER_SHAPE as error:
+        raise NoListingError(
+            f"The answer to a listing is no listing ({describe(error)}): check the storage's "
+            "endpoint, and what is between here and there."
+        ) from error
+
+
+def next_marker(marker: object, following: T) -> T:
+    """Return where a listing goes on.
+
+    Args:
+        marker: Where this page began.
+        following: Where the next one is said to begin.
+
+    Raises:
+        NoListingError: At the same place: it would be listed for ever.
+    """
+    if following is not None and following == marker:
+        raise NoListingError("The listing does not go on: each page leads to itself.")
+    return following
 
 
 def _no_checksum() -> None:
@@ -110,8 +156,10 @@ def compare(source: SourceFile, payload: Payload, remote: RemoteObject) -> Compa
     sizes = {source.size, remote.size}
     if not payload.encoded and None not in sizes and len(sizes) > 1:
         return Comparison(same=False)
-    if remote.pair is not None:
-        return Comparison(_agrees(source, payload, remote.pair), remote.pair)
+    pair = remote.pair
+    # It may be of the time before the storage compressed.
+    if pair is not None and (pair.parameters or not payload.encoded):
+        return Comparison(_agrees(source, payload, pair), pair)
     checksum = remote.checksum or remote.read_checksum()
     if checksum is None:
         return Comparison(same=None)
@@ -119,7 +167,9 @@ def compare(source: SourceFile, payload: Payload, remote: RemoteObject) -> Compa
         return Comparison(same=False)
     if checksum.algorithm == "md5" and not payload.encoded:
         return Comparison(same=True, pair=Pair(remote.version, checksum.value))
-    return Comparison(same=True, pair=Pair(remote.version, source_md5(source)))
+    # That it was encoded is among the parameters.
+    parameters = payload.fingerprint if payload.encoded else ""
+    return Comparison(same=True, pair=Pair(remote.version, source_md5(source), parameters))
 
 
 def _agrees(source: SourceFile, payload: Payload, pair: Pair) -> bool:

@@ -25,7 +25,10 @@ Attributes:
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Container
+from itertools import chain
 from typing import Any, TypeVar
 
 from django.conf import settings as django_settings
@@ -128,6 +131,20 @@ def __getattr__(name: str) -> Any:
     return reader()
 
 
+def valid(name: str) -> Any:
+    """Return the value of one of this module's attributes, None if the setting is wrong."""
+    try:
+        return globals()[name] if name in globals() else __getattr__(name)
+    except ValueError:
+        return None
+
+
+def names() -> list[str]:
+    """Return the names of all settings that are Collectfasta's own."""
+    of_django_storages = {"aws_is_gzipped", "gzip_content_types"}
+    return [f"COLLECTFASTA_{each.upper()}" for each in _READERS if each not in of_django_storages]
+
+
 def errors() -> list[str]:
     """Return one sentence for each setting with a value that can't be used."""
     found = []
@@ -137,3 +154,19 @@ def errors() -> list[str]:
         except ValueError as error:
             found.append(str(error))
     return found
+
+
+def secrets() -> list[str]:
+    """Return the texts that storages or the environment are given under a secret's name.
+
+    By the names that Django hides in its own reports: for where no storage is there to ask.
+    """
+    from django.views.debug import SafeExceptionReporterFilter
+
+    hidden = f"{SafeExceptionReporterFilter.hidden_settings.pattern}|CONNECTION_STRING"
+    is_hidden = re.compile(hidden, re.IGNORECASE).search
+    options = [each.get("OPTIONS", {}) for each in django_settings.STORAGES.values()]
+    names = (name for name in dir(django_settings) if name.startswith(("AWS_", "AZURE_", "GS_")))
+    of_storages = {name: getattr(django_settings, name) for name in names}
+    pairs = chain.from_iterable(each.items() for each in (*options, of_storages, os.environ))
+    return [value for name, value in pairs if is_hidden(name) and isinstance(value, str)]

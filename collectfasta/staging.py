@@ -11,10 +11,8 @@ from typing import Any
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from collectfasta.shadowing import (
-    saving_under_exact_names,
-    unwrapped,
-)
+from collectfasta.errors import printable, printable_error
+from collectfasta.shadowing import saving_under_exact_names, unwrapped
 from collectfasta.source import SourceFile
 
 PostProcessed = tuple[str, str | None, bool | Exception]
@@ -182,6 +180,14 @@ def save_sorted_manifest(storage: Any) -> None:
     """
     storage.hashed_files = dict(sorted(storage.hashed_files.items()))
     storage.__class__.save_manifest(storage)
+
+
+def printable_outcome(outcome: PostProcessed) -> PostProcessed:
+    """Return what was yielded of a file with names and an error that Django can print."""
+    name, processed_name, processed = outcome
+    if isinstance(processed, Exception):
+        processed = printable_error(processed, name)
+    return printable(name), processed_name and printable(processed_name), processed
 
 
 def walk(storage: Storage, path: str = "") -> Iterator[str]:

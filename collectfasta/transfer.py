@@ -27,6 +27,9 @@ logger = logging.getLogger("collectfasta")
 _HOPELESS = 3
 _HOPELESS_MIDWAY = 20
 
+# What there is to do about a failure that may pass.
+AGAIN = "Run the command again when the service answers: it sends only what is missing."
+
 # Between the rounds: each request has been repeated by then, for some seconds. A service that is
 # overloaded gets fewer at a time.
 PAUSE_SECONDS = 2.0
@@ -264,6 +267,8 @@ def describe_failures(report: Report, strategy: Strategy[Any], *, full: bool) ->
         lines.append(f"  {name!r}: {_cause(error, strategy)}")
         if full:
             lines.append(describe(error, strategy.secrets, full=True))
+    if any(map(strategy.is_passing, report.failures.values())):
+        lines.append(AGAIN)
     return redact("\n".join(lines), strategy.secrets)
 
 

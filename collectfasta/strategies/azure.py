@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 import requests
 from azure.core.exceptions import (
@@ -33,6 +35,7 @@ from collectfasta.remote import ListingDeniedError, RemoteObject
 from collectfasta.shadowing import is_overridden, saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.azure_listing import BlobListing
+from collectfasta.strategies.azure_retry import retry_options
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -53,6 +56,9 @@ _CREDENTIALS_REFUSED = {
     "NoAuthenticationInformation",
 }
 
+# https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
 # https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/storage/azure-storage-blob#other-client--per-operation-configuration
 _TIMEOUTS = {"connection_timeout": 20, "read_timeout": 60}
 
@@ -72,6 +78,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         ServiceResponseError,
     )
     secret_attributes: ClassVar[tuple[str, ...]] = ("account_key", "connection_string", "sas_token")
+    # https://learn.microsoft.com/python/api/overview/azure/identity-readme#environment-variables
+    secret_variables: ClassVar[tuple[str, ...]] = (
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_PASSWORD",
+    )
     _container: ContainerClient
 
     def __init__(self, remote_storage: AzureStorage) -> None:
@@ -91,10 +103,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     @property
     def secrets(self) -> list[str]:
-        """The storage's secrets, and those within its connection string."""
+        """The storage's secrets, those within its connection string, and a token's signature."""
         text = self.target_storage.connection_string or ""
         parts = dict(part.partition("=")[::2] for part in text.split(";"))
-        hidden = (parts.get(name) for name in ("AccountKey", "SharedAccessSignature"))
+        tokens = [parts.get("SharedAccessSignature"), self.target_storage.sas_token]
+        signatures = (parse_qs(str(token)).get("sig", ()) for token in tokens if token)
+        hidden = [parts.get("AccountKey"), tokens[0], *itertools.chain.from_iterable(signatures)]
         return [*super().secrets, *filter(None, hidden)]
 
     @property
@@ -103,7 +117,16 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         return self._count.value
 
     def full_path(self, name: str) -> str:
-        """Return a cleaned name joined to the location, as the storage does it."""
+        """Return a cleaned name joined to the location, as the storage does it.
+
+        Raises:
+            ValueError: The service can't have it, or the storage would make another name of it.
+        """
+        joined: str = self.target_storage._normalize_name(name)
+        if joined != joined.strip("./"):
+            raise ValueError("AzureStorage leaves out dots at either end of a blob's name")
+        if _CONTROL.search(joined):
+            raise ValueError("names of blobs have no control characters")
         path: str = self.target_storage._get_valid_path(name)
         return path
 
@@ -117,9 +140,8 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     def list_remote(self, names: Sequence[str]) -> Iterator[RemoteObject]:
         """Return the named blobs that the container has, by as few requests as there can be."""
         by_key = {self.object_key(name): name for name in names}
-        listing = BlobListing(self._container, self.target_storage.timeout, self._threads)
         try:
-            for blob in listing.find(by_key.keys(), self.prefix):
+            for blob in self._listing.find(by_key.keys(), self.prefix):
                 checksum = Checksum("md5", blob.md5) if blob.md5 else None
                 yield RemoteObject(by_key[blob.key], blob.etag, blob.size, checksum)
         except HttpResponseError as error:
@@ -127,11 +149,13 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                 raise ListingDeniedError(str(error)) from error
             raise
 
+    @property
+    def _listing(self) -> BlobListing:
+        return BlobListing(self._container, self.target_storage.timeout, self._threads)
+
     def list_keys(self) -> Iterable[str]:
-        """Return every key under the prefix."""
-        return self._container.list_blob_names(
-            name_starts_with=self.prefix, timeout=self.target_storage.timeout
-        )
+        """Return every key under the prefix, which the SDK leaves percent-encoded in places."""
+        return (blob.key for blob in self._listing.all(self.prefix))
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one blob; one that may not be read is there, but unknown."""
@@ -180,7 +204,8 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                 )
             else:
                 answer, size = self._put_blocks(blob, first, chunks, settings)
-        version = answer["etag"].strip('"')
+        # None is in an answer that was cut off after its status.
+        version = (answer["etag"] or "").strip('"')
         return RemoteObject(source.name, version, size, parameters=payload.fingerprint)
 
     def _put_blocks(
@@ -269,17 +294,17 @@ def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> Conta
     mount_pool(session, threads, counter)
     shorten_way(session)
     # The SDK gives them to a transport of its own making only.
-    options = {**_TIMEOUTS, **(storage.client_options if storage.connection_string is None else {})}
+    given = storage.client_options if storage.connection_string is None else {}
+    options = {**_TIMEOUTS, **given}
     transport = RequestsTransport(session=session, session_owner=False, **options)
+    ours = {"transport": transport, **retry_options(given)}
     if is_overridden(storage.__class__, "_get_service_client", outside=("storages.",)):
         service = storage._get_service_client()
     elif storage.connection_string is not None:
-        service = BlobServiceClient.from_connection_string(
-            storage.connection_string, transport=transport
-        )
+        service = BlobServiceClient.from_connection_string(storage.connection_string, **ours)
     else:
         settings = copy.copy(storage)
-        settings.client_options = {"transport": transport, **storage.client_options}
+        settings.client_options = {**ours, **given}
         service = settings._get_service_client()
     container: ContainerClient = service.get_container_client(storage.azure_container)
     return container

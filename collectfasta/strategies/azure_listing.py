@@ -13,13 +13,17 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.storage.blob import ContainerClient
 
 from collectfasta.executor import Executor
+from collectfasta.remote import next_marker, reading_listing
+from collectfasta.strategies.azure_retry import ATTEMPTS
 
 # The most blobs that the service gives in an answer.
 _PAGE = 5000
@@ -84,27 +88,52 @@ class BlobListing:
         missing = keys - {blob.key for blob in found}
         folders = {folder + slash for folder, slash, _ in (key.partition("/") for key in missing)}
         if prefix or len(folders) > _MOST_FOLDERS:
-            rest = self._all(prefix, page.marker)
+            rest = self.all(prefix, page.marker)
         else:
             rest = self._all_of_folders(folders)
         yield from (blob for blob in rest if blob.key in missing)
 
-    def _all(self, prefix: str, marker: str | None = None) -> Iterator[ListedBlob]:
+    def all(self, prefix: str, marker: str | None = None) -> Iterator[ListedBlob]:
+        """Yield all blobs.
+
+        Args:
+            prefix: What all of them begin with.
+            marker: Where to go on, as an answer has told.
+        """
         while True:
             page = self._page(prefix, marker)
             yield from page.blobs
-            marker = page.marker
+            marker = next_marker(marker, page.marker)
             if marker is None:
                 return
 
     def _all_of_folders(self, folders: AbstractSet[str]) -> Iterator[ListedBlob]:
-        with closing(Executor(self.threads).run(lambda each: [*self._all(each)], folders)) as lists:
+        with closing(Executor(self.threads).run(self._all_of_folder, folders)) as lists:
             for _, blobs, error in lists:
                 if error:
                     raise error
                 yield from blobs
 
+    def _all_of_folder(self, folder: str) -> list[ListedBlob]:
+        blobs = self.all(folder)
+        if folder.endswith("/"):
+            return [*blobs]
+        # It is a file, which comes before all whose names begin with its own.
+        return [blob for blob in islice(blobs, 1) if blob.key == folder]
+
     def _page(self, prefix: str, marker: str | None = None) -> _Page:
+        for _ in range(ATTEMPTS):
+            page = self._answered_page(prefix, marker)
+            if page is not None:
+                return page
+        raise ServiceResponseError("No listing came whole.")
+
+    def _answered_page(self, prefix: str, marker: str | None) -> _Page | None:
+        """Ask for a page; None if the SDK does not show the answer.
+
+        It forgets its hook with an attempt that brings none (azure-storage-blob 12.31), so the
+        answer to the next attempt is not seen.
+        """
         roots: list[Any] = []
         names = self.container.list_blob_names(
             name_starts_with=prefix or None,
@@ -113,9 +142,13 @@ class BlobListing:
             raw_response_hook=lambda response: roots.append(_parse(response.http_response)),
         )
         pages: Any = names.by_page(marker)
-        next(pages)
-        # What was answered before a retry is an error's.
-        return _Page([*map(_describe, roots[-1].iter("Blob"))], pages.continuation_token or None)
+        with reading_listing():
+            next(pages)
+            # What was answered before a retry is an error's.
+            if not roots or roots[-1] is None:
+                return None
+            blobs = [*map(_describe, roots[-1].iter("Blob"))]
+        return _Page(blobs, pages.continuation_token or None)
 
 
 def _parse(response: Any) -> Any:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import abc
 import gzip
 import hashlib
-import logging
 import mimetypes
+import os
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -20,13 +20,13 @@ from functools import cached_property
 from io import BytesIO
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
-from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import InMemoryStorage, Storage
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
 from collectfasta.checksums import md5
+from collectfasta.hints import Hints
 from collectfasta.remote import RemoteObject
 from collectfasta.shadowing import saving_under_exact_names, unwrapped
 from collectfasta.source import Payload, SourceFile
@@ -35,7 +35,10 @@ from collectfasta.staging import LocalStage, Stage, walk
 S = TypeVar("S", bound=Storage)
 Task = tuple[str, str, Storage]
 
-logger = logging.getLogger("collectfasta")
+_TRUSTED = (
+    "Deploying without it is slower, and leaves in it what is out of date: clear it before the "
+    "next deploy."
+)
 
 
 class Strategy(abc.ABC, Generic[S]):
@@ -53,6 +56,7 @@ class Strategy(abc.ABC, Generic[S]):
         default_threads: Files sent at a time where ``COLLECTFASTA_THREADS`` is unset.
         remote_errors: What the storage's SDK raises for a failed request.
         secret_attributes: Attributes of the storage that must not appear in any output.
+        secret_variables: Environment variables that the storage's SDK takes secrets from.
         dry_run: Set by the command before anything is asked: nothing may be written anywhere.
     """
 
@@ -61,6 +65,7 @@ class Strategy(abc.ABC, Generic[S]):
     default_threads: ClassVar[int] = 0
     remote_errors: ClassVar[tuple[type[Exception], ...]] = ()
     secret_attributes: ClassVar[tuple[str, ...]] = ()
+    secret_variables: ClassVar[tuple[str, ...]] = ()
     dry_run: bool = False
 
     def __init__(self, remote_storage: S) -> None:
@@ -221,10 +226,18 @@ class Strategy(abc.ABC, Generic[S]):
 
     @property
     def secrets(self) -> list[str]:
-        """What must not appear in any output: the values of ``secret_attributes``."""
+        """What must not appear in any output: the values of what is named to be secret."""
         storage: Any = self.target_storage
-        values = (getattr(storage, name, None) for name in self.secret_attributes)
-        return [value for value in values if isinstance(value, str) and value]
+        return [
+            *secrets_of(storage, self.secret_attributes),
+            *filter(None, map(os.environ.get, self.secret_variables)),
+        ]
+
+
+def secrets_of(owner: object, names: Iterable[str]) -> list[str]:
+    """Return the texts that an object has under some names."""
+    values = (getattr(owner, name, None) for name in names)
+    return [value for value in values if isinstance(value, str) and value]
 
 
 @contextmanager
@@ -289,7 +302,8 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
     def invalidate_cached_hash(self, path: str) -> None:
         """Forget the remote checksum of a file."""
         if not self.dry_run:
-            self._try(lambda cache: cache.delete(self.get_cache_key(path)))
+            key = self.get_cache_key(path)
+            self._hints.write(lambda cache: cache.delete(key))
 
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
         """Return whether the local and the remembered remote checksum differ."""
@@ -320,26 +334,23 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
         """Remember the checksum of the file that was sent."""
         super().post_copy_hook(path, prefixed_path, local_storage)
         checksum = self.get_local_file_hash(path, local_storage)
-        self._try(lambda cache: cache.set(self.get_cache_key(prefixed_path), checksum))
+        key = self.get_cache_key(prefixed_path)
+        self._hints.write(lambda cache: cache.set(key, checksum))
 
     def _remember(self, key: str, compute: Callable[[], str | None]) -> str | None:
-        value = self._try(lambda cache: cache.get(key))
+        value = self._hints.read(lambda cache: cache.get(key))
         if isinstance(value, str):
             return value
         computed = compute()
         if computed is not None and not self.dry_run:
-            self._try(lambda cache: cache.set(key, computed))
+            self._hints.write(lambda cache: cache.set(key, computed))
         return computed
 
-    def _try(self, action: Callable[[Any], Any]) -> Any:
-        """Use the cache; a cache that fails is one warning and a miss."""
-        try:
-            return action(caches[settings.cache])
-        except Exception as error:  # noqa: BLE001 - backends raise whatever their client raises
-            # One operation, so that of several threads one warns.
-            if self.__dict__.setdefault("_first_cache_error", error) is error:
-                logger.warning("The cache %r fails: %s.", settings.cache, type(error).__name__)
-            return None
+    @property
+    def _hints(self) -> Hints:
+        # One operation, so that all threads have the same.
+        hints: Hints = self.__dict__.setdefault("_cache_hints", Hints(_TRUSTED))
+        return hints
 
 
 class DisabledStrategy(Strategy[Storage]):

@@ -58,6 +58,11 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     )
     passing_codes: ClassVar[frozenset[str]] = PASSING_CODES
     secret_attributes: ClassVar[tuple[str, ...]] = ("secret_key", "security_token")
+    secret_variables: ClassVar[tuple[str, ...]] = (
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SECURITY_TOKEN",
+        "AWS_SESSION_TOKEN",
+    )
     _engine: CombinedEngine
 
     def __init__(self, remote_storage: S3Storage) -> None:
@@ -74,6 +79,12 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     def target_name(self) -> str:
         """The bucket and the location as a URL."""
         return f"s3://{self.target_storage.bucket_name}/{self.prefix}"
+
+    @property
+    def secrets(self) -> list[str]:
+        """The storage's secrets, and what boto3 has found in a profile or was given by a role."""
+        engine: CombinedEngine | None = vars(self).get("_engine")
+        return [*super().secrets, *(engine.secrets if engine else ())]
 
     @property
     def requests_made(self) -> int | None:

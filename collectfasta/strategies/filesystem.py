@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import ClassVar
 
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import FileSystemStorage
 
 from collectfasta.checksums import Checksum, md5
@@ -19,6 +22,12 @@ from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import CachingHashStrategy
 from collectfasta.strategies.listing import ListingStrategy
+
+_TEMPORARY = re.compile(r"\.collectfasta-[0-9a-f]{16}\.tmp")
+_STALE_SECONDS = 3600
+
+# NAME_MAX of what POSIX systems and Windows have.
+_LONGEST_NAME = 255
 
 
 class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
@@ -31,8 +40,25 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         """The directory."""
         return str(self.target_storage.location)
 
+    def object_key(self, name: str) -> str:
+        """Return the name.
+
+        Raises:
+            ValueError: No file can have it.
+            SuspiciousOperation: It would lie outside of the directory.
+        """
+        path = os.fsencode(self.target_storage.path(name))
+        if b"\0" in path:
+            raise ValueError("it has a null character")
+        if max(map(len, path.split(os.sep.encode()))) > _LONGEST_NAME:
+            raise ValueError(f"a part of it is longer than {_LONGEST_NAME} bytes")
+        return name
+
     def list_remote(self, names: Sequence[str]) -> Iterable[RemoteObject]:
-        """Yield the named files that exist."""
+        """Yield the named files that exist, and remove what killed deploys left beside them."""
+        if not self.dry_run:
+            for folder in {*map(os.path.dirname, names)}:
+                self._remove_temporary(folder)
         return (each for each in map(self.look_up, names) if each)
 
     def look_up(self, name: str) -> RemoteObject | None:
@@ -93,6 +119,18 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
             self.target_storage.delete(temporary)
             raise
 
+    def _remove_temporary(self, folder: str) -> None:
+        """Remove files that a deploy has begun to write and, killed, neither renamed nor removed.
+
+        Those of another deploy that is under way are younger: each write makes them so.
+        """
+        begun = time.time() - _STALE_SECONDS
+        with suppress(OSError), os.scandir(self.target_storage.path(folder)) as entries:
+            for entry in entries:
+                is_ours = _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                if is_ours and entry.stat(follow_symlinks=False).st_mtime < begun:
+                    os.unlink(entry.path)
+
     def stored_names(self) -> Iterator[str]:
         """Return the names of all files and links; what links to folders lead to is not ours."""
         root = self.target_storage.location
@@ -109,7 +147,8 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line what the file system refuses, and for which path."""
         # Without a path, the same error of several files would look like one cause.
-        return describe(error) if isinstance(error, OSError) and error.filename else None
+        has_path = isinstance(error, OSError) and error.filename
+        return describe(error) if has_path or isinstance(error, SuspiciousFileOperation) else None
 
 
 class CachingFileSystemStrategy(FileSystemStrategy, CachingHashStrategy[FileSystemStorage]):

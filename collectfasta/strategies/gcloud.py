@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import mimetypes
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -20,13 +22,21 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob
-from google.cloud.storage.retry import DEFAULT_RETRY
 from requests import RequestException
 from storages.backends.gcloud import GoogleCloudStorage
 
 from collectfasta.checksums import Checksum
-from collectfasta.remote import ListingDeniedError, Page, RemoteObject, leapfrog
+from collectfasta.remote import (
+    ListingDeniedError,
+    Page,
+    RemoteObject,
+    leapfrog,
+    next_marker,
+    reading_listing,
+)
 from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies import gcloud_retry
+from collectfasta.strategies.base import secrets_of
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -39,6 +49,12 @@ _CHUNK = 4 * 1024 * 1024
 
 # https://cloud.google.com/storage/docs/batch: at most 100 calls.
 _DELETE_BATCH = 100
+
+# https://cloud.google.com/storage/docs/objects#naming
+_FORBIDDEN = re.compile(r"[\r\n]|\A\.well-known/acme-challenge/")
+
+# Of the credentials in google.auth; private keys are no text there.
+_SECRETS = ("client_secret", "refresh_token", "token")
 
 _PAGE = 1000
 _FIELDS = "items(name,size,generation,md5Hash,crc32c),nextPageToken"
@@ -84,6 +100,28 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         """How many requests were made so far, retries included."""
         return self._count.value
 
+    @property
+    def secrets(self) -> list[str]:
+        """The storage's secrets, and those of the credentials that it or its client has."""
+        storage = self.target_storage
+        known = [storage.credentials, getattr(storage._client, "_credentials", None)]
+        found = (secrets_of(each, _SECRETS) for each in known)
+        return [*super().secrets, *itertools.chain.from_iterable(found)]
+
+    def full_path(self, name: str) -> str:
+        """Return a cleaned name joined to the location, as the storage does it.
+
+        Raises:
+            ValueError: The service can't have it.
+        """
+        path = super().full_path(name)
+        if _FORBIDDEN.search(path):
+            raise ValueError(
+                "names of objects have no line breaks, and don't begin with "
+                ".well-known/acme-challenge/"
+            )
+        return path
+
     def prepare(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""
         self._threads = threads
@@ -101,36 +139,42 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         by_key = {self.object_key(name): name for name in names}
         try:
             for key, blob in leapfrog(by_key, self._list_from, threads=self._threads):
-                yield _describe(by_key[key], blob)
+                with reading_listing():
+                    remote = _describe(by_key[key], blob)
+                yield remote
         except Forbidden as error:
             raise ListingDeniedError(str(error)) from error
 
     def _list_from(self, key: str, last: str) -> Page[Blob]:
-        pages = self.target_storage.client.list_blobs(
+        # An empty page need not be the last one.
+        for page in self._pages(start_offset=key, page_size=_PAGE):
+            if page.entries or page.is_last:
+                break
+        return page
+
+    def _pages(self, **options: Any) -> Iterator[Page[Blob]]:
+        listing = self.target_storage.client.list_blobs(
             self.target_storage.bucket_name,
             prefix=self.prefix,
-            start_offset=key,
-            page_size=_PAGE,
             fields=_FIELDS,
+            **_patience(),
+            **options,
         )
-        # An empty page need not be the last one.
-        entries: list[tuple[str, Blob]] = []
-        for page in pages.pages:
-            entries = [(blob.name, blob) for blob in page]
-            if entries:
-                break
-        return Page(entries, is_last=pages.next_page_token is None)
+        marker = None
+        with reading_listing():
+            for page in listing.pages:
+                entries = [(blob.name, blob) for blob in page]
+                marker = next_marker(marker, listing.next_page_token)
+                yield Page(entries, is_last=marker is None)
 
     def list_keys(self) -> Iterable[str]:
         """Return every key under the prefix."""
-        client, bucket = self.target_storage.client, self.target_storage.bucket_name
-        for blob in client.list_blobs(bucket, prefix=self.prefix, fields=_FIELDS):
-            yield blob.name
+        return (key for page in self._pages() for key, _ in page.entries)
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
         try:
-            blob = self.target_storage.bucket.get_blob(self.object_key(name))
+            blob = self.target_storage.bucket.get_blob(self.object_key(name), **_patience())
         except Forbidden:
             return RemoteObject(name)
         return blob and _describe(name, blob)
@@ -183,7 +227,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             if small:
                 content = payload.body.read()
                 body, size = io.BytesIO(content), len(content)
-            blob.upload_from_file(body, size=size, retry=DEFAULT_RETRY, **upload)
+            blob.upload_from_file(body, size=size, **upload, **_patience())
         return _describe(source.name, blob, payload.fingerprint)
 
     def delete_keys(self, keys: Sequence[str]) -> None:
@@ -194,10 +238,10 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             try:
                 with self.target_storage.client.batch():
                     bucket.delete_blobs(batch)
-            except GoogleCloudError:
+            except (GoogleCloudError, RequestException):
                 # Of one call: it hides what became of the others, and no call is made again. By
                 # themselves they are, and those that were done are no error.
-                bucket.delete_blobs(batch, on_error=lambda _: None)
+                bucket.delete_blobs(batch, on_error=lambda _: None, **_patience())
 
     # What went wrong
 
@@ -205,6 +249,12 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         """Return the HTTP status of the answer behind an error; None without one."""
         status: int | None = error.code if isinstance(error, GoogleCloudError) else None
         return status, ""
+
+    def is_passing(self, error: Exception) -> bool:
+        """Tell whether a request that has failed by this error may succeed a little later."""
+        status = self.answer_of(error)[0]
+        # No refusal, and yet an error: the answer was cut off after its status.
+        return (status is not None and status < 400) or super().is_passing(error)
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Google Cloud Storage refuses for good, and what to do."""
@@ -264,6 +314,11 @@ class _Abortable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
+
+
+def _patience() -> dict[str, Any]:
+    """Return how each request is tried. The storage has no options for that."""
+    return {"retry": gcloud_retry.RETRY, "timeout": gcloud_retry.TIMEOUT}
 
 
 def _describe(name: str, blob: Blob, parameters: str = "") -> RemoteObject:

@@ -81,7 +81,9 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
         if cls is InMemoryManifestFilesStorage:
             return RedirectedStage(storage, sources, InMemoryStorage(), self.staged_attributes())
         if cls is FileSystemManifestFilesStorage:
-            scratch = FileSystemStorage(location=directory)
+            scratch = FileSystemStorage(
+                location=directory, file_permissions_mode=0o600, directory_permissions_mode=0o700
+            )
             return RedirectedStage(storage, sources, scratch, self.staged_attributes())
         if issubclass(cls, (FileSystemStorage, InMemoryStorage)):
             options["location"] = directory

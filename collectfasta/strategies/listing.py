@@ -14,7 +14,8 @@ from django.core.files.storage import Storage
 from storages.utils import clean_name
 
 from collectfasta.checksums import md5
-from collectfasta.remote import RemoteIndex, RemoteObject, compare
+from collectfasta.errors import CollectfastaError
+from collectfasta.remote import NoListingError, RemoteIndex, RemoteObject, compare
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy, S
@@ -155,6 +156,9 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
         if name in self._keys:
             return self._keys[name]
         key: str = self.full_path(clean_name(name))
+        # AzureStorage cuts dots and slashes off the ends of the whole key.
+        if not key.startswith(self.prefix):
+            raise SuspiciousOperation("its key would lie outside of the location")
         if len(key.encode()) > _LONGEST_KEY:
             raise ValueError(f"its key is longer than {_LONGEST_KEY} bytes")
         self._keys[name] = key
@@ -168,8 +172,20 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
 
     @cached_property
     def prefix(self) -> str:
-        """The location as keys begin with it: empty, or with a slash at its end."""
-        return self.full_path("x")[:-1]
+        """The location as keys begin with it: empty, or with a slash at its end.
+
+        Raises:
+            CollectfastaError: The storage refuses whatever is under its location.
+        """
+        try:
+            return self.full_path("x")[:-1]
+        except SuspiciousOperation:
+            location = getattr(self.target_storage, "location", "")
+            raise CollectfastaError(
+                f"The location {location!r} is no plain path, so "
+                f"{self.target_storage.__class__.__name__} stores nothing under it: write it "
+                "without empty and dotted segments."
+            ) from None
 
     @cached_property
     def saves_itself(self) -> bool:
@@ -202,8 +218,12 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
         """Return the names of all objects under the location, None if there is no location."""
         if not self.prefix:
             return None
-        keys = (key for key in self.list_keys() if self._is_from_a_deploy(key))
-        return [key[len(self.prefix) :] for key in keys]
+        keys: dict[str, None] = {}
+        for key in self.list_keys():
+            if key in keys:
+                raise NoListingError(f"The listing does not end: it names {key!r} a second time.")
+            keys[key] = None
+        return [key[len(self.prefix) :] for key in keys if self._is_from_a_deploy(key)]
 
     def _is_from_a_deploy(self, key: str) -> bool:
         """Tell whether a file's name can have led to this key.

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
-from collectfasta.remote import ListingDeniedError, Page
+from collectfasta.remote import (
+    ListingDeniedError,
+    Page,
+    next_marker,
+    reading_listing,
+)
 from collectfasta.shadowing import is_overridden
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import S3Object
@@ -25,16 +31,13 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1000
 
+# What the document that names them can't have: https://www.w3.org/TR/xml/#charsets
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
 # Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
 # "standard" mode, which also retries what a flaky network does and waits at random.
 _RETRIES = {"mode": "standard", "total_max_attempts": 5}
 _RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_attempts"}
-
-
-class NoListingError(BotoCoreError):
-    """An answer that does not come from S3, or not whole."""
-
-    fmt = "The answer to ListObjectsV2 is no listing"
 
 
 class Boto3Engine:
@@ -43,6 +46,9 @@ class Boto3Engine:
     Args:
         storage: The S3Storage whose session, configuration and bucket are used.
         threads: How many threads will use it at a time.
+
+    Attributes:
+        credentials: What the client signs with, botocore's; None if it does not.
     """
 
     name = "boto3"
@@ -51,6 +57,8 @@ class Boto3Engine:
         self._bucket: str = storage.bucket_name
         self._config: TransferConfig = storage.transfer_config
         self._client = _make_client(storage, threads)
+        # There is no public way to what a client signs with.
+        self.credentials: Any = getattr(self._client, "_get_credentials", lambda: None)()
         self._count = Counter()
         self._etags: dict[str, str] = {}
         events = self._client.meta.events
@@ -76,25 +84,26 @@ class Boto3Engine:
     def list_page(self, prefix: str, start_after: str) -> Page[S3Object]:
         """List up to 1,000 objects under a prefix, after a key."""
         try:
-            answer = self._list(prefix, start_after)
+            with reading_listing():
+                answer = self._list(prefix, start_after)
+                entries = [
+                    (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
+                    for each in answer.get("Contents", ())
+                ]
+                return Page(entries, is_last=not answer["IsTruncated"])
         except ClientError as error:
             if error.response["Error"].get("Code") in ("AccessDenied", "403"):
                 raise ListingDeniedError(str(error)) from error
             raise
-        if "IsTruncated" not in answer:
-            raise NoListingError
-        entries = [
-            (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
-            for each in answer.get("Contents", ())
-        ]
-        return Page(entries, is_last=not answer["IsTruncated"])
 
     def _list(self, prefix: str, start_after: str) -> Any:
         options: Any = {"Bucket": self._bucket, "Prefix": prefix, "StartAfter": start_after}
         answer = self._client.list_objects_v2(**options)
         # Nothing rules out an empty page that is not the last one.
         while answer.get("IsTruncated") and not answer.get("Contents"):
-            options["ContinuationToken"] = answer["NextContinuationToken"]
+            options["ContinuationToken"] = next_marker(
+                options.get("ContinuationToken"), answer["NextContinuationToken"]
+            )
             answer = self._client.list_objects_v2(**options)
         return answer
 
@@ -127,7 +136,8 @@ class Boto3Engine:
         answer = self._client.put_object(
             Bucket=self._bucket, Key=key, Body=body, ContentLength=size, **parameters
         )
-        etag: str = answer["ETag"]
+        # None is in an answer that was cut off after its status.
+        etag: str = answer.get("ETag", "")
         return etag.strip('"')
 
     def put_parts(
@@ -135,7 +145,11 @@ class Boto3Engine:
     ) -> str:
         """Store a large file, named by its path or open, in parts and return the ETag."""
         future = self._manager.upload(body, self._bucket, key, extra_args=dict(parameters))
-        future.result()
+        try:
+            future.result()
+        except KeyError:
+            # s3transfer misses what the answer to a part was to have, cut off after its status.
+            raise ConnectionClosedError(endpoint_url=self._client.meta.endpoint_url) from None
         return self._etags.pop(key, "")
 
     def abort(self) -> None:
@@ -146,7 +160,10 @@ class Boto3Engine:
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects by 1,000 a request; missing ones are no error."""
-        for batch in _batches(keys, _DELETE_BATCH):
+        by_themselves = {key for key in keys if _NOT_IN_XML.search(key)}
+        for key in by_themselves:
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+        for batch in _batches((key for key in keys if key not in by_themselves), _DELETE_BATCH):
             objects: Any = [{"Key": key} for key in batch]
             answer = self._client.delete_objects(
                 Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# As botocore's credentials have them, those that expire with an underscore.
+_SECRETS = ("secret_key", "token", "_secret_key", "_token")
+
 
 class CombinedEngine:
     """Make each request by an engine that is faster than boto3 if one sends what boto3 would.
@@ -87,6 +90,15 @@ class CombinedEngine:
         known = vars(self)
         made = self._fast, known.get("_sender"), known.get("_exact")
         return [engine for engine in made if engine is not None]
+
+    @property
+    def secrets(self) -> list[str]:
+        """The keys and tokens that requests were signed with."""
+        users = [self._connection, vars(self).get("_exact")]
+        found = [vars(each.credentials) for each in users if each and each.credentials]
+        # Not asked for by their properties, which may refresh them.
+        values = (each.get(name) for each in found for name in _SECRETS)
+        return [value for value in values if value]
 
     @property
     def name(self) -> str:

@@ -85,6 +85,7 @@ class S3Connection:
         is_virtual_hosted: The host names the bucket, not the path.
         attempts: How often a request is tried.
         connect_timeout: Seconds.
+        read_timeout: Seconds without a word from the server.
         ca_bundle: The file of the certificates that botocore trusts.
         proxy: The URL of the HTTP proxy; it may have a password in it.
         credentials: botocore's, refreshed by it.
@@ -96,6 +97,7 @@ class S3Connection:
     is_virtual_hosted: bool
     attempts: int
     connect_timeout: float
+    read_timeout: float
     ca_bundle: str
     proxy: str | None = field(repr=False)
     credentials: Credentials = field(repr=False)
@@ -138,6 +140,7 @@ def connection_of(storage: Any) -> S3Connection:
         is_virtual_hosted=is_virtual_hosted,
         attempts=_attempts(config, profile),
         connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
         ca_bundle=_ca_bundle(),
         proxy=_proxy(f"{scheme}://{host}"),
         credentials=credentials,

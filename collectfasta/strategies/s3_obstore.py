@@ -25,6 +25,7 @@ from botocore.exceptions import (
 from obstore.exceptions import BaseError, InvalidPathError
 
 from collectfasta.checksums import read_chunks
+from collectfasta.executor import NoAnswerError, in_time
 from collectfasta.remote import ListingDeniedError, Page
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import (
@@ -37,7 +38,7 @@ from collectfasta.strategies.s3 import (
 )
 from collectfasta.strategies.s3_connection import S3Connection
 from collectfasta.strategies.s3_errors import client_error, is_in_another_region
-from collectfasta.strategies.s3_obstore_setup import CredentialProvider, make_store
+from collectfasta.strategies.s3_obstore_setup import NOWHERE, CredentialProvider, make_store
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
@@ -59,10 +60,21 @@ _ATTRIBUTES = {
     "ContentType": "Content-Type",
     "StorageClass": "Storage-Class",
 }
+# obstore asks on and on where each page is empty and leads to another one, deaf to interrupts. What
+# takes longer than all the attempts at a request may take is not waited for.
+_LISTING_SECONDS = 600.0
+
 _STATUS = re.compile(r"status code: (\d{3})")
 _NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
 _KIND = re.compile(r"kind: (Connect|Timeout)")
-_IN_ANOTHER_REGION = re.compile(r"Received redirect without LOCATION|status code: 30[127]\b")
+# What obstore does not ask for again, unlike botocore: an answer whose end is missing, and, of a
+# request that is no PUT or GET, one whose beginning is (RetryConfig in
+# https://developmentseed.org/obstore/latest/api/store/config/).
+_CUT_OFF = re.compile(r"response body error")
+_INTERRUPTED = re.compile(r"kind: (Interrupted|Timeout)")
+_IN_ANOTHER_REGION = re.compile(
+    rf"Received redirect without LOCATION|status code: 30[1278]\b|\b{re.escape(NOWHERE)}\b"
+)
 
 
 class ObstoreEngine:
@@ -82,7 +94,8 @@ class ObstoreEngine:
         self._connection = connection
         self._config = config
         self._credentials = CredentialProvider(connection.credentials)
-        self._store = make_store(connection, self._credentials)
+        self._reader = make_store(connection, self._credentials, sends_bodies=False)
+        self._writer = make_store(connection, self._credentials, sends_bodies=True)
         self._count = Counter()
         self._large_bodies = threading.BoundedSemaphore(_LARGE_BODIES)
         self._large_uploads = threading.Lock()
@@ -104,13 +117,14 @@ class ObstoreEngine:
             raise UnsupportedError("listing keys that may begin with a slash")
         if start_after and not is_plain(start_after):
             raise UnsupportedError("listing from a key that is no plain path")
+        stream = obstore.list(
+            self._reader, prefix or None, offset=start_after or None, chunk_size=_PAGE
+        )
         with self._requesting("ListObjectsV2"):
-            objects = next(
-                obstore.list(
-                    self._store, prefix or None, offset=start_after or None, chunk_size=_PAGE
-                ),
-                (),
-            )
+            try:
+                objects = in_time(lambda: next(stream, ()), _LISTING_SECONDS)
+            except NoAnswerError:
+                raise UnsupportedError("the server's listings", lasting=True) from None
         entries: dict[str, S3Object] = {}
         for each in objects:
             # A folder's marker comes after the object whose key it is shown under.
@@ -126,7 +140,7 @@ class ObstoreEngine:
         self._check_key(key)
         try:
             with self._requesting("HeadObject"):
-                return _describe(obstore.head(self._store, key), is_certain=True)
+                return _describe(obstore.head(self._reader, key), is_certain=True)
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
@@ -139,7 +153,7 @@ class ObstoreEngine:
         self._check_key(key)
         try:
             with self._requesting("GetObject"):
-                return bytes(obstore.get(self._store, key).bytes())
+                return bytes(obstore.get(self._reader, key).bytes())
         except ClientError as error:
             if _code(error) == "NoSuchKey":
                 raise FileNotFoundError(key) from None
@@ -160,7 +174,9 @@ class ObstoreEngine:
 
     def _put(self, key: str, body: bytes | mmap.mmap, attributes: dict[str, str]) -> str:
         with self._requesting("PutObject"):
-            answer = obstore.put(self._store, key, body, attributes=attributes, use_multipart=False)
+            answer = obstore.put(
+                self._writer, key, body, attributes=attributes, use_multipart=False
+            )
         return (answer["e_tag"] or "").strip('"')
 
     def put_parts(
@@ -179,7 +195,7 @@ class ObstoreEngine:
         at_a_time = self._config.max_request_concurrency if self._config.use_threads else 1
         with self._large_uploads, _opened(body) as stream, self._requesting("UploadPart"):
             answer = obstore.put(
-                self._store,
+                self._writer,
                 key,
                 _Abortable(stream, self._aborted, self._count),
                 attributes=attributes,
@@ -200,7 +216,7 @@ class ObstoreEngine:
             self._check_key(key)
         for first in range(0, len(keys), _PAGE):
             with self._requesting("DeleteObjects"):
-                obstore.delete(self._store, keys[first : first + _PAGE])
+                obstore.delete(self._reader, keys[first : first + _PAGE])
 
     @staticmethod
     def _check_key(key: str) -> None:
@@ -233,12 +249,15 @@ class ObstoreEngine:
         if _IN_ANOTHER_REGION.search(text) or (refusal and is_in_another_region(refusal)):
             return UnsupportedError("the bucket is in another region", lasting=True)
         if refusal is None:
-            return self._credentials.error or self._as_failure(text)
+            return self._credentials.error or self._as_failure(text, operation)
         if operation == "ListObjectsV2" and _code(refusal) in ("AccessDenied", "403"):
             return ListingDeniedError(str(refusal))
         return refusal
 
-    def _as_failure(self, text: str) -> Exception:
+    def _as_failure(self, text: str, operation: str) -> Exception:
+        is_delete = operation == "DeleteObjects"
+        if _CUT_OFF.search(text) or (is_delete and _INTERRUPTED.search(text)):
+            return UnsupportedError("an answer was cut off")
         kind = _KIND.search(text)
         url = self._connection.url
         if kind is None:

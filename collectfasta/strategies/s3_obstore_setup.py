@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore.credentials import RefreshableCredentials
 from obstore.exceptions import BaseError
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 # For a whole request. The largest bodies that are sent at the same time take it at 2.2 Mbit/s.
 _TIMEOUT = timedelta(minutes=3)
-_ALL_HOSTS = "0.0.0.0/0,::/0,*"
+# No attempt is begun later than this after the first.
+_RETRY_TIMEOUT = timedelta(minutes=3)
+
+# obstore follows redirects, to any host, with the session token. So all hosts but the bucket's own
+# are behind a proxy that nothing can be: nobody can listen on port 0.
+NOWHERE = "127.0.0.1:0"
 _BACKOFF = {
     "init_backoff": timedelta(milliseconds=100),
     "max_backoff": timedelta(seconds=20),
@@ -28,26 +34,39 @@ _BACKOFF = {
 _LASTING = timedelta(minutes=10)
 
 
-def make_store(connection: S3Connection, credentials: CredentialProvider) -> Any:
+def make_store(
+    connection: S3Connection, credentials: CredentialProvider, *, sends_bodies: bool
+) -> Any:
     """Make a store that leaves nothing to obstore's defaults and environment variables.
+
+    Args:
+        connection: How the bucket is reached.
+        credentials: What requests are signed with.
+        sends_bodies: It is for uploads. They have no other time-out than that of a whole request,
+            because obstore's read timeout runs while a body is sent, which botocore's does not.
 
     Raises:
         UnsupportedError: It can't be made here.
     """
+    # Through a proxy a redirect could lead anywhere.
+    if connection.proxy and credentials.have_token:
+        raise UnsupportedError("a session token behind a proxy")
     options: Any = {
         "allow_http": not connection.is_secure,
         "connect_timeout": timedelta(seconds=connection.connect_timeout),
         "timeout": _TIMEOUT,
         # Or else it takes one from the environment, by other rules than botocore's.
-        "proxy_url": connection.proxy or connection.url,
-        "proxy_excludes": "" if connection.proxy else _ALL_HOSTS,
+        "proxy_url": connection.proxy or f"http://{NOWHERE}",
+        "proxy_excludes": "" if connection.proxy else urlsplit(connection.url).hostname,
     }
+    if not sends_bodies:
+        options["read_timeout"] = timedelta(seconds=connection.read_timeout)
     if connection.is_secure:
         options["root_certificate"] = _read(connection.ca_bundle)
     retries: Any = {
         "max_retries": connection.attempts - 1,
         "backoff": _BACKOFF,
-        "retry_timeout": _TIMEOUT,
+        "retry_timeout": _RETRY_TIMEOUT,
     }
     try:
         return S3Store(
@@ -101,6 +120,12 @@ class CredentialProvider:
             "token": frozen.token,
             "expires_at": self._ask_again(),
         }
+
+    @property
+    def have_token(self) -> bool:
+        """Whether a session token comes with them, told without asking for them."""
+        known = self._credentials
+        return isinstance(known, RefreshableCredentials) or bool(known.token)
 
     def _ask_again(self) -> datetime | None:
         """Return when obstore takes them for expired; it asks again 5 minutes before."""

@@ -65,19 +65,24 @@ def sending_strategy(storage: Storage) -> Strategy[Any]:
     return (load_strategy(path) if path else SaveStrategy)(storage)
 
 
-def sender_of_unmade(configured: Mapping[str, Any]) -> Strategy[Any]:
-    """Return a strategy to a storage that could not be made, to ask what its error means.
+def explain_unmade(configured: Mapping[str, Any], error: Exception) -> str | None:
+    """Say in a line what the remote means that refused a storage in its constructor, if known.
 
-    What fails in a constructor that the storage's settings are right for is reading the manifest:
-    this storage doesn't. Where something else is wrong, making it raises the same error once more.
+    What a storage with a manifest asks for there is the manifest: one that doesn't is made and
+    asked what the error means.
 
     Args:
         configured: The storage's entry in ``STORAGES``.
+        error: What its constructor raised.
     """
-    storage_class = import_string(configured["BACKEND"])
     shadows: dict[str, Any] = {"load_manifest": lambda _: ({}, "")}
-    unread = type(storage_class.__name__, (storage_class,), shadows)
-    return sending_strategy(unread(**configured.get("OPTIONS", {})))
+    try:
+        storage_class = import_string(configured["BACKEND"])
+        unread = type(storage_class.__name__, (storage_class,), shadows)
+        sender = sending_strategy(unread(**configured.get("OPTIONS", {})))
+    except Exception:  # noqa: BLE001 - then it is not the manifest, and the first error is told
+        return None
+    return sender.explain_error(error) if isinstance(error, sender.remote_errors) else None
 
 
 def fits(strategy: type[Strategy[Storage]], storage_class: type[Storage]) -> bool:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .process import HOST, ServerError, daemon, free_port, running
+from .process import HOST, ServerError, free_port, running, started
 from .s3 import S3Server, S3User
 
 _COMMAND_SECONDS = 60
@@ -150,9 +150,11 @@ class _Cluster:
 
     @contextmanager
     def _daemon(self, program: str, *arguments: str) -> Iterator[None]:
-        directory = self.directory / f"{program}-log"
-        directory.mkdir()
-        with daemon(program, self._command(program, "-f", *arguments), directory):
+        def command(_: int) -> list[str]:
+            return self._command(program, "-f", *arguments)
+
+        # It speaks no protocol of ours: the commands that need it wait until it serves.
+        with started(program, command, probe=lambda _: True):
             yield
 
     def _run(self, *command: str) -> None:

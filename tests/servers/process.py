@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -26,12 +27,48 @@ class ServerError(RuntimeError):
     """A server did not start."""
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs in a process group of its own.
+
+    Attributes:
+        port: The loopback port that it listens on.
+    """
+
+    port: int
+    _process: subprocess.Popen[bytes] = field(repr=False)
+
+    def stop(self) -> None:
+        """End it: from now on connections are refused."""
+        _stop(self._process)
+
+    def pause(self) -> None:
+        """Let it answer nothing until it is resumed; the system still accepts connections."""
+        _signal(self._process, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused one go on."""
+        _signal(self._process, signal.SIGCONT)
+
+
 @contextmanager
 def running(
     name: str,
     command: Callable[[int], Sequence[str]],
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
+    """Run an HTTP server until the block ends, as `started` does, and yield its URL."""
+    with started(name, command, environment) as server:
+        yield f"http://{HOST}:{server.port}"
+
+
+@contextmanager
+def started(
+    name: str,
+    command: Callable[[int], Sequence[str]],
+    environment: Mapping[str, str] | None = None,
+    probe: Callable[[int], bool] | None = None,
+) -> Iterator[Server]:
     """Run a server until the block ends.
 
     The server works in an empty temporary directory, where its output goes to a log file. It runs
@@ -41,93 +78,32 @@ def running(
         name: What messages call it.
         command: Makes the command line from the port to listen on.
         environment: Environment variables to add.
-
-    Yields:
-        The server's URL, without a path.
+        probe: Tells whether it answers on a port; None asks by HTTP.
 
     Raises:
         ServerError: The server can't be run, ended by itself, or does not answer in time. The
             message shows the end of its log.
     """
     port = free_port()
-    with (
-        tempfile.TemporaryDirectory(prefix=f"{name}-") as directory,
-        daemon(name, command(port), Path(directory), environment) as server,
-    ):
-        server.wait_until(lambda: _answers(port))
-        yield f"http://{HOST}:{port}"
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as directory:
+        log = Path(directory, "server.log")
+        process = _start(name, command(port), {**os.environ, **(environment or {})}, log)
+        try:
+            with _watched(process):
+                _wait_until_it_answers(name, process, port, log, probe or _answers_http)
+                yield Server(port, process)
+        finally:
+            _stop(process)
 
 
-class Daemon:
-    """A process that serves until it is stopped, or has ended by itself.
-
-    Args:
-        name: What messages call it.
-        process: The process.
-        log: Where its output goes.
-    """
-
-    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
-        self._name = name
-        self._process = process
-        self._log = log
-
-    def wait_until(self, is_ready: Callable[[], bool]) -> None:
-        """Wait until it serves.
-
-        Args:
-            is_ready: Asks it.
-
-        Raises:
-            ServerError: It ended by itself, or is not ready in time. The message shows the end of
-                its log.
-        """
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            ready = is_ready()
-            # Asked after the look at it: another process may have taken the port first.
-            if self._process.poll() is not None:
-                raise ServerError(
-                    f"{self._name} ended with status {self._process.returncode}:\n{self._tail()}"
-                )
-            if ready:
-                return
-            time.sleep(0.05)
-        raise ServerError(
-            f"{self._name} does not answer after {_START_SECONDS:.0f} s:\n{self._tail()}"
-        )
-
-    def _tail(self) -> str:
-        return self._log.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
-
-
-@contextmanager
-def daemon(
-    name: str,
-    command: Sequence[str],
-    directory: Path,
-    environment: Mapping[str, str] | None = None,
-) -> Iterator[Daemon]:
-    """Run a process until the block ends, in a process group of its own.
-
-    The whole group is ended, also when this process is killed.
-
-    Args:
-        name: What messages call it.
-        command: Its command line.
-        directory: Where it works, and where its output goes to a log file.
-        environment: Environment variables to add.
-
-    Raises:
-        ServerError: It can't be run.
-    """
-    log = directory / "server.log"
-    process = _start(name, command, {**os.environ, **(environment or {})}, log)
+def answers_line(port: int, question: bytes, answers: tuple[bytes, ...]) -> bool:
+    """Tell whether a server answers a line by one that begins in one of these ways."""
     try:
-        with _watched(process):
-            yield Daemon(name, process, log)
-    finally:
-        _stop(process)
+        with socket.create_connection((HOST, port), timeout=5) as connection:
+            connection.sendall(question + b"\r\n")
+            return connection.recv(100).startswith(answers)
+    except OSError:
+        return False
 
 
 def free_port() -> int:
@@ -172,7 +148,26 @@ def _watched(process: subprocess.Popen[bytes]) -> Iterator[None]:
             watchdog.kill()
 
 
-def _answers(port: int) -> bool:
+def _wait_until_it_answers(
+    name: str,
+    process: subprocess.Popen[bytes],
+    port: int,
+    log: Path,
+    probe: Callable[[int], bool],
+) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        answers = probe(port)
+        # Asked after the look at the port: another process may have taken the port first.
+        if process.poll() is not None:
+            raise ServerError(f"{name} ended with status {process.returncode}:\n{_tail(log)}")
+        if answers:
+            return
+        time.sleep(0.05)
+    raise ServerError(f"{name} does not answer after {_START_SECONDS:.0f} s:\n{_tail(log)}")
+
+
+def _answers_http(port: int) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", "/")
@@ -184,8 +179,14 @@ def _answers(port: int) -> bool:
     return True
 
 
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     _signal(process, signal.SIGTERM)
+    # A paused one ends when it goes on.
+    _signal(process, signal.SIGCONT)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_STOP_SECONDS)
     # Also when the server itself has ended: a child of it may be left in the group.

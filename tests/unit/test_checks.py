@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.core.checks import CheckMessage
 from django.core.files.storage import FileSystemStorage, Storage
 from django.test import override_settings
 
+from collectfasta import settings as known_settings
 from collectfasta.checks import ALL_CHECKS, all_other_apps
 from collectfasta.strategies import Strategy
 
@@ -24,6 +26,7 @@ LOCAL_MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
 S3_MANIFEST = "storages.backends.s3.S3ManifestStaticStorage"
 TOO_LATE = ["django.contrib.staticfiles", "collectfasta"]
 
+LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 STORAGE_CACHE = "collectfasta.cache.StorageCache"
 
 # One that each check finds.
@@ -36,6 +39,12 @@ WRONG_SETTINGS: dict[str, dict[str, Any]] = {
     "collectfasta.E006": {"COLLECTFASTA_STRATEGY": TWO_PASSES},
     "collectfasta.E007": {"COLLECTFASTA_STAGING_STORAGE": "missing.Storage"},
     "collectfasta.E008": {"CACHES": {"default": {"BACKEND": STORAGE_CACHE}}},
+}
+
+WRONG_SETTINGS |= {
+    "collectfasta.W001": {"backend": S3_MANIFEST, "COLLECTFASTA_STRATEGY": S3_STRATEGY},
+    "collectfasta.W002": {"COLLECTFASTA_THREAD": 8},
+    "collectfasta.W003": {"COLLECTFASTA_CACHE": "default"},
 }
 
 
@@ -75,11 +84,12 @@ def test_a_project_without_any_setting_passes() -> None:
 
 
 @pytest.mark.parametrize(("identifier", "settings"), WRONG_SETTINGS.items())
-def test_each_wrong_setting_is_one_error_with_a_hint(
+def test_each_wrong_setting_is_one_message_with_a_hint(
     identifier: str, settings: dict[str, Any]
 ) -> None:
     message = only(**settings)
-    assert (message.id, message.level) == (identifier, checks.ERROR)
+    level = checks.WARNING if ".W" in identifier else checks.ERROR
+    assert (message.id, message.level) == (identifier, level)
     assert message.hint
 
 
@@ -90,7 +100,8 @@ def test_nothing_is_checked_where_collectfasta_is_switched_off(settings: dict[st
 
 @pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
 def test_nothing_is_checked_where_only_other_apps_are(settings: dict[str, Any]) -> None:
-    with override_settings(STORAGES={"staticfiles": {"BACKEND": FILESYSTEM}}, **settings):
+    backend = settings.get("backend", FILESYSTEM)
+    with override_settings(STORAGES={"staticfiles": {"BACKEND": backend}}, **settings):
         others = all_other_apps()
         assert others
         assert [each for check in ALL_CHECKS for each in check(others)] == []
@@ -100,7 +111,8 @@ def test_nothing_is_checked_where_only_other_apps_are(settings: dict[str, Any]) 
 def test_everything_is_checked_where_the_app_is_among_those_asked_for(
     settings: dict[str, Any],
 ) -> None:
-    with override_settings(STORAGES={"staticfiles": {"BACKEND": FILESYSTEM}}, **settings):
+    backend = settings.get("backend", FILESYSTEM)
+    with override_settings(STORAGES={"staticfiles": {"BACKEND": backend}}, **settings):
         asked = [apps.get_app_config("collectfasta")]
         assert [each for check in ALL_CHECKS for each in check(asked)] != []
 
@@ -117,6 +129,15 @@ def test_the_checks_of_a_process_pass_where_the_app_is_no_longer_installed() -> 
     assert found(INSTALLED_APPS=["django.contrib.staticfiles"]) == []
 
 
+def test_collectfast_beside_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "collectfast").mkdir()
+    (tmp_path / "collectfast" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    message = only(INSTALLED_APPS=["collectfast", "collectfasta", "django.contrib.staticfiles"])
+    assert message.id == "collectfasta.E009"
+    assert "'collectfast'" in message.msg
+
+
 def test_each_wrong_setting_is_an_error_of_its_own() -> None:
     messages = found(COLLECTFASTA_THREADS=-1, COLLECTFASTA_CACHE=1)
     assert [each.id for each in messages] == ["collectfasta.E002", "collectfasta.E002"]
@@ -127,7 +148,7 @@ def test_a_wrong_switch_is_an_error() -> None:
 
 
 def test_an_unknown_cache_is_named_with_those_that_there_are() -> None:
-    backend = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    backend = {"BACKEND": LOCMEM}
     message = only(COLLECTFASTA_CACHE="missing", CACHES={"default": backend, "static": backend})
     assert "'missing'" in message.msg
     assert "default, static" in str(message.hint)
@@ -203,6 +224,86 @@ def test_a_staging_storage_that_is_none_is_named(staging_storage: str) -> None:
 
 def test_a_storage_that_does_not_import_is_left_to_django() -> None:
     assert found(COLLECTFASTA_STRATEGY=S3_STRATEGY, backend="missing.Storage") == []
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("name", "nearest"),
+        [
+            ("COLLECTFASTA_THREAD", "COLLECTFASTA_THREADS"),
+            ("COLLECTFASTA_STATEGY", "COLLECTFASTA_STRATEGY"),
+            ("COLLECTFAST_ENABLED", "COLLECTFASTA_ENABLED"),
+        ],
+    )
+    def test_the_nearest_name_is_suggested(self, name: str, nearest: str) -> None:
+        message = only(**{name: None})
+        assert name in message.msg
+        assert message.hint == f"Did you mean {nearest}?"
+
+    def test_all_names_are_told_where_none_is_near(self) -> None:
+        assert "COLLECTFASTA_HASHED_ONLY" in str(only(COLLECTFASTA_XYZ=1).hint)
+
+    def test_every_setting_is_known(self) -> None:
+        settings = dict.fromkeys(known_settings.names())
+        assert [each for each in found(**settings) if each.id == "collectfasta.W002"] == []
+
+
+class TestPasses:
+    def test_the_strategy_that_stages_is_suggested(self) -> None:
+        message = only(backend=S3_MANIFEST, COLLECTFASTA_STRATEGY=S3_STRATEGY)
+        assert S3_STRATEGY in message.msg
+        assert S3_TWO_PASSES in str(message.hint)
+
+    @pytest.mark.parametrize(
+        ("backend", "strategy"), [(S3, S3_STRATEGY), (LOCAL_MANIFEST, FILESYSTEM_STRATEGY)]
+    )
+    def test_a_storage_that_no_other_strategy_stages_for_passes(
+        self, backend: str, strategy: str
+    ) -> None:
+        assert found(backend=backend, COLLECTFASTA_STRATEGY=strategy) == []
+
+
+class TestMemory:
+    @staticmethod
+    def identifiers(cache: str, options: dict[str, Any], **settings: Any) -> list[str | None]:
+        storages = {"staticfiles": {"BACKEND": S3, "OPTIONS": options}}
+        with override_settings(
+            STORAGES=storages, CACHES={"default": {"BACKEND": cache}}, **settings
+        ):
+            return [each.id for each in checks.run_checks(tags=[checks.Tags.staticfiles])]
+
+    @pytest.mark.parametrize("cache", [LOCMEM, "django.core.cache.backends.dummy.DummyCache"])
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"ServerSideEncryption": "aws:kms"},
+            {"ServerSideEncryption": "aws:kms:dsse"},
+            {"SSECustomerKey": "key", "SSECustomerAlgorithm": "AES256"},
+        ],
+    )
+    def test_it_matters_where_s3_tells_no_checksums(
+        self, cache: str, parameters: dict[str, str]
+    ) -> None:
+        assert self.identifiers(cache, {"object_parameters": parameters}) == ["collectfasta.W003"]
+
+    def test_it_matters_where_the_setting_of_django_storages_says_so(self) -> None:
+        encrypted = {"ServerSideEncryption": "aws:kms"}
+        found = self.identifiers(LOCMEM, {}, AWS_S3_OBJECT_PARAMETERS=encrypted)
+        assert found == ["collectfasta.W003"]
+
+    @pytest.mark.parametrize(
+        "options",
+        [{}, {"object_parameters": {"ServerSideEncryption": "AES256"}}, {"object_parameters": 1}],
+    )
+    def test_it_does_not_matter_elsewhere(self, options: dict[str, Any]) -> None:
+        assert self.identifiers(LOCMEM, options) == []
+
+    @pytest.mark.parametrize(
+        "cache", ["django.core.cache.backends.filebased.FileBasedCache", "missing.Cache"]
+    )
+    def test_another_cache_passes(self, cache: str) -> None:
+        encrypted = {"object_parameters": {"ServerSideEncryption": "aws:kms"}}
+        assert self.identifiers(cache, encrypted) == []
 
 
 class TestCacheLocation:

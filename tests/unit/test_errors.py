@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from collectfasta.errors import describe, redact
+from collectfasta.errors import describe, printable, printable_error, redact
 
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
 
@@ -184,7 +184,10 @@ def test_ordinary_text_is_unharmed(text: str) -> None:
     assert redact(text) == text
 
 
-@given(st.text().filter(lambda text: "?" not in text and "@" not in text))
+printable_texts = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]))
+
+
+@given(printable_texts.filter(lambda text: "?" not in text and "@" not in text))
 def test_text_without_a_query_and_without_a_user_is_unharmed(text: str) -> None:
     assert redact(text) == text
 
@@ -213,3 +216,60 @@ def test_a_full_description_is_the_traceback() -> None:
     assert told.startswith("Traceback")
     assert "in connect" in told
     assert told.endswith("OSError: the upload with key failed")
+
+
+# Control characters, line and paragraph separators, marks of bidirectional text, lone surrogates.
+FORGING = ["\0", "\a", "\b", "\t", "\n", "\v", "\f", "\r", "\x1b", "\x1f", "\x7f", "\x80", "\x85"]
+FORGING += ["\x9b", "\x9f", "\u061c", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e"]
+FORGING += ["\u2066", "\u2069", "\ud800", "\udc80", "\udcff", "\udfff"]
+
+
+@pytest.mark.parametrize("character", FORGING, ids=ascii)
+def test_what_could_forge_output_is_escaped_as_in_source(character: str) -> None:
+    assert printable(f"a{character}b") == f"a{character!r}b".replace("'", "")
+
+
+@given(printable_texts)
+def test_printable_text_is_printed_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_names_of_emoji_that_are_joined_are_printed_as_they_are() -> None:
+    assert printable("\U0001f469\u200d\U0001f680.png") == "\U0001f469\u200d\U0001f680.png"
+
+
+@given(st.text())
+def test_nothing_unprintable_survives_but_ends_of_lines(text: str) -> None:
+    told = redact(text)
+    assert told.count("\n") == text.count("\n")
+    assert not {*FORGING} - {"\n"} & {*told}
+
+
+@given(st.text())
+def test_nothing_unprintable_survives_the_description_of_an_error(text: str) -> None:
+    assert not {*FORGING} & {*describe(ValueError(text))}
+
+
+def test_a_secret_with_an_unprintable_character_is_hidden() -> None:
+    assert redact("refused: pass\x1bword.", ["pass\x1bword"]) == "refused: ***."
+
+
+def test_an_error_without_end_is_cut() -> None:
+    told = describe(ValueError("x" * 5_000_000))
+    assert len(told) < 1100
+    assert told.endswith("x... (4999000 more characters)")
+
+
+class TestErrorOfPostProcessing:
+    def test_one_that_can_be_printed_is_itself(self) -> None:
+        error = ValueError("line 1\nline 2")
+        assert printable_error(error, "a.css") is error
+
+    def test_the_name_of_the_file_makes_no_line(self) -> None:
+        told = printable_error(ValueError("No 'a\nb.css':\nlook"), "a\nb.css")
+        assert str(told) == "No 'a\\nb.css':\nlook"
+
+    def test_its_notes_are_escaped_too(self) -> None:
+        error = ValueError("x")
+        error.__notes__ = ["\x1b[2J"]  # type: ignore[attr-defined]
+        assert printable_error(error, "a.css").__notes__ == ["\\x1b[2J"]  # type: ignore[attr-defined]

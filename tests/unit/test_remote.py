@@ -80,8 +80,16 @@ class TestCompare:
     def test_the_remembered_pair_speaks_of_the_source_before_it_is_encoded(
         self, source: SourceFile, checksum: str, same: bool
     ) -> None:
-        remote = RemoteObject("a.css", "v", len(ENCODED), pair=Pair("v", checksum))
+        pair = Pair("v", checksum, encoded().fingerprint)
+        remote = RemoteObject("a.css", "v", len(ENCODED), pair=pair)
         assert compare(source, encoded(), remote).same is same
+
+    def test_a_pair_that_does_not_tell_whether_it_was_encoded_does_not_decide_of_what_is(
+        self, source: SourceFile
+    ) -> None:
+        # As is remembered of what was found to be the same before compression was switched on.
+        remote = RemoteObject("a.css", "v", SIZE, Checksum("md5", MD5), pair=Pair("v", MD5))
+        assert compare(source, encoded(), remote).same is False
 
     @pytest.mark.parametrize("payload_of", [plain, encoded])
     def test_other_write_parameters_than_the_remembered_ones_are_a_change(
@@ -149,7 +157,8 @@ class TestCompare:
         self, source: SourceFile
     ) -> None:
         remote = RemoteObject("a.css", "v", len(ENCODED), Checksum("md5", MD5_OF_ENCODED))
-        assert compare(source, encoded(), remote).pair == Pair("v", MD5)
+        pair = Pair("v", MD5, encoded().fingerprint)
+        assert compare(source, encoded(), remote).pair == pair
 
     def test_what_was_remembered_stays_with_its_write_parameters(self, source: SourceFile) -> None:
         pair = Pair("v", MD5, plain().fingerprint)

@@ -66,10 +66,23 @@ class TestProxy:
         for name in ("http_proxy", "no_proxy", "HTTP_PROXY", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
 
-    def test_without_one_no_host_has_one(self, made: dict[str, Any]) -> None:
+    def test_without_one_the_buckets_host_has_none(self, made: dict[str, Any]) -> None:
+        engine_of(endpoint_url="http://s3.example.com:9000")
+
+        assert made["client_options"]["proxy_excludes"] == "s3.example.com"
+
+    def test_without_one_no_other_host_can_be_reached(self, made: dict[str, Any]) -> None:
         engine_of()
 
-        assert made["client_options"]["proxy_excludes"] == "0.0.0.0/0,::/0,*"
+        assert made["client_options"]["proxy_url"] == "http://127.0.0.1:0"
+
+    def test_with_one_a_session_token_is_refused(
+        self, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://proxy:3128")
+
+        with pytest.raises(UnsupportedError, match="session token"):
+            engine_of(security_token="token")
 
     def test_botocores_is_every_hosts(
         self, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,21 +14,21 @@ from django.conf import settings as django_settings
 from django.contrib.staticfiles.management.commands import collectstatic
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import Storage, storages
+from django.core.files.storage import Storage
 from django.core.management.base import CommandError, CommandParser
 
 from collectfasta import checks, settings
 from collectfasta.commit import commit, without_manifest
 from collectfasta.deploy import Deploy, in_words
-from collectfasta.errors import CollectfastaError
+from collectfasta.errors import CollectfastaError, describe, printable, redact
 from collectfasta.interrupts import terminable
 from collectfasta.leftovers import Leftovers, find_leftovers
 from collectfasta.plan import Plan, Reason, check_sources
-from collectfasta.shadowing import noting_names
+from collectfasta.shadowing import noting_names, unwrapped
 from collectfasta.source import SourceFile
-from collectfasta.staging import PostProcessed, Stage, without_originals
+from collectfasta.staging import PostProcessed, Stage, printable_outcome, without_originals
 from collectfasta.strategies import Strategy, load_strategy
-from collectfasta.strategies.selection import sender_of_unmade, strategy_for
+from collectfasta.strategies.selection import explain_unmade, strategy_for
 
 PostProcessing = Generator[PostProcessed, None, None]
 
@@ -131,10 +132,13 @@ class Command(collectstatic.Command):
         return load_strategy(configured) if configured else None
 
     def _make_strategy(self) -> Strategy[Any] | None:
-        for check in checks.ALL_CHECKS:
-            for problem in check(None):
+        for problem in chain.from_iterable(check(None) for check in checks.ALL_CHECKS):
+            # Warnings are told before the command, where checks are run at all.
+            if problem.is_serious():
                 raise CommandError(f"{problem.msg} {problem.hint or ''}".rstrip())
-        self._make_storage()
+        failure = self._explain_storage()
+        if failure:
+            raise CommandError(failure)
         strategy_class = self._load_strategy()
         if strategy_class is None:
             name = self.storage.__class__.__name__
@@ -143,37 +147,33 @@ class Command(collectstatic.Command):
         strategy = strategy_class(self.storage)
         strategy.dry_run = self.dry_run
         self.storage = strategy.target_storage
-        self._hint_at_staging(strategy_class)
         return strategy
 
-    def _make_storage(self) -> None:
-        """Make the static files' storage, which reads its manifest then if it has one.
+    def _explain_storage(self) -> str | None:
+        """Make the storage, and say why it can't be made; None if it can.
 
-        Raises:
-            CommandError: The manifest can't be read.
+        A manifest storage loads the manifest of the last deploy there, whatever that has become.
         """
         try:
-            storages[STATICFILES_STORAGE_ALIAS]
+            unwrapped(staticfiles_storage)
         except ImproperlyConfigured:
             raise
-        except Exception:  # noqa: BLE001 - raised again as it is if the strategy can't explain it
-            sender = sender_of_unmade(django_settings.STORAGES[STATICFILES_STORAGE_ALIAS])
-            try:
-                with in_words(sender, full=self._is_full):
-                    raise
-            except CollectfastaError as error:
-                raise CommandError(str(error)) from None
-
-    def _hint_at_staging(self, strategy_class: type[Strategy[Any]]) -> None:
-        better = strategy_for(self.storage.__class__)
-        if better == strategy_for(self.storage.__class__, staged=False) or better is None:
-            return
-        if strategy_class.second_pass_strategy is Strategy.second_pass_strategy:
-            self.log(
-                f"{strategy_class.__name__} post-processes in the remote storage. This is faster: "
-                f"COLLECTFASTA_STRATEGY = {better!r}",
-                level=1,
+        except Exception as error:  # noqa: BLE001 - it may ask its remote, by any SDK
+            cause = describe(error, settings.secrets(), full=self._is_full)
+            reason = explain_unmade(django_settings.STORAGES[STATICFILES_STORAGE_ALIAS], error)
+            if reason:
+                reason = redact(reason, settings.secrets())
+                return f"{reason}\n{cause}" if self._is_full else reason
+            return (
+                f"The storage of the static files can't be made: {cause}\n"
+                "If it is the manifest of an earlier deploy that can't be loaded, delete that: it "
+                "is written anew."
             )
+        return None
+
+    def log(self, msg: str, level: int = 2) -> None:
+        """Print a line, in which no name of a file can end it or steer the terminal."""
+        super().log(msg if self.strategy is None else printable(msg), level)
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
         """Gather a file that a finder found; all are deployed as a whole later."""
@@ -195,15 +195,18 @@ class Command(collectstatic.Command):
         steps = self._deploy(self.strategy, self.post_process)
         storage, post_process = self.storage, self.post_process
         # All that Django's collect() asks of its storage is to post-process.
-        self.storage, self.post_process = SimpleNamespace(post_process=lambda *_, **__: steps), True
+        stand_in = SimpleNamespace(post_process=lambda *_, **__: map(printable_outcome, steps))
+        self.storage, self.post_process = stand_in, True
         try:
             # Closed, because Django's loop may end before it does: what it has set up ends here.
             with closing(steps):
                 return self._collect()
         except CollectfastaError as error:
-            raise CommandError(str(error)) from None
+            failure = str(error)
         finally:
             self.storage, self.post_process = storage, post_process
+        # Out here it has no context, whose texts may hold a signed URL.
+        raise CommandError(failure)
 
     def _collect(self) -> dict[str, list[str]]:
         collected: dict[str, list[str]] = super().collect()
@@ -231,7 +234,7 @@ class Command(collectstatic.Command):
                 self._count(plan, {each.name: each for each in self.sources}.get)
             if is_post_processing and hasattr(strategy.target_storage, "post_process"):
                 with noting_names(strategy.target_storage, dry_run=self.dry_run) as names:
-                    for processed in self._post_process(strategy.target_storage):
+                    for processed in self._post_process(strategy):
                         kept |= {name for name in processed[:2] if name}
                         yield processed
                 kept |= names
@@ -283,9 +286,10 @@ class Command(collectstatic.Command):
             if not stage.is_published:
                 stage.withdraw()
 
-    def _post_process(self, storage: Any) -> Iterator[PostProcessed]:
+    def _post_process(self, strategy: Strategy[Any]) -> Iterator[PostProcessed]:
         found = {each.prefixed_path: (each.storage, each.path) for each in self.sources}
-        yield from storage.post_process(found, dry_run=self.dry_run)
+        with in_words(strategy, full=self._is_full):
+            yield from strategy.target_storage.post_process(found, dry_run=self.dry_run)
 
     def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
         """Say what stays and, in a dry run, what would be sent."""

@@ -9,7 +9,7 @@ from azure.storage.blob import BlobServiceClient, ContentSettings
 from typing_extensions import Unpack
 
 from ..azurite import AzureServer
-from ..recorder import Recorder, Request
+from ..recorder import Answer, Fault, Recorder, Request
 from .base import Properties, RecordedCloud, StoredObject
 
 _SETTINGS = (
@@ -24,6 +24,28 @@ _KINDS = {
     ("PUT", "block"): "PUT_BLOCK",
     ("PUT", "blocklist"): "BLOCK_LIST",
     ("POST", "batch"): "BATCH",
+}
+
+
+def _error(status: int, code: str, message: str, **headers: str) -> Answer:
+    body = (
+        '\ufeff<?xml version="1.0" encoding="utf-8"?>'
+        f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    )
+    headers = {"Content-Type": "application/xml", "x-ms-error-code": code, **headers}
+    return Answer(status, body.encode(), headers)
+
+
+# https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes, and what
+# https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+# says of the status 429.
+ERRORS = {
+    Fault.INTERNAL_ERROR: _error(500, "InternalError", "The server encountered an internal error."),
+    Fault.SLOW_DOWN: _error(503, "ServerBusy", "The server is currently unable to receive."),
+    Fault.TOO_MANY_REQUESTS: _error(
+        429, "TooManyRequests", "The number of requests is too high.", **{"Retry-After": "1"}
+    ),
+    Fault.FORBIDDEN: _error(403, "AuthorizationPermissionMismatch", "It is not authorized."),
 }
 
 
@@ -42,7 +64,9 @@ class AzureCloud(RecordedCloud):
         url = urlsplit(service.url)
         # Azurite finds the account in the path, or in the name of the host as Azure does.
         is_path = bool(url.path.strip("/"))
-        super().__init__(Recorder(f"{url.scheme}://{url.netloc}", rewrites_host=not is_path))
+        super().__init__(
+            Recorder(f"{url.scheme}://{url.netloc}", rewrites_host=not is_path, errors=ERRORS)
+        )
         # The SDK takes 127.0.0.1 for Azurite, and puts the account into the paths within batches.
         here = self.recorder.url if is_path else self.recorder.url.replace("127.0.0.1", "127.1")
         self._connection_string = _with_endpoint(server.connection_string, here + url.path)

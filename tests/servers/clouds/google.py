@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from google.cloud.storage import Blob, Client
 from typing_extensions import Unpack
 
 from ..gcs import GoogleServer
-from ..recorder import Recorder, Request
+from ..recorder import Answer, Fault, Recorder, Request
 from .base import Properties, RecordedCloud, StoredObject
 
 # Where credentials come from on Google's own machines.
@@ -23,6 +24,22 @@ _HEADERS = (
     "content_language",
     "content_type",
 )
+
+
+def _error(status: int, reason: str, message: str) -> Answer:
+    errors = [{"domain": "global", "reason": reason, "message": message}]
+    error = {"code": status, "message": message, "errors": errors}
+    body = json.dumps({"error": error}).encode()
+    return Answer(status, body, {"Content-Type": "application/json; charset=UTF-8"})
+
+
+# https://cloud.google.com/storage/docs/json_api/v1/status-codes
+ERRORS = {
+    Fault.INTERNAL_ERROR: _error(500, "backendError", "We encountered an internal error."),
+    Fault.SLOW_DOWN: _error(503, "backendError", "Service Unavailable"),
+    Fault.TOO_MANY_REQUESTS: _error(429, "rateLimitExceeded", "The rate limit is exceeded."),
+    Fault.FORBIDDEN: _error(403, "forbidden", "The caller does not have access."),
+}
 
 
 class GoogleCloud(RecordedCloud):
@@ -39,7 +56,7 @@ class GoogleCloud(RecordedCloud):
     backend = "storages.backends.gcloud.GoogleCloudStorage"
 
     def __init__(self, server: GoogleServer) -> None:
-        super().__init__(Recorder(server.endpoint))
+        super().__init__(Recorder(server.endpoint, errors=ERRORS))
         self._server = server
         self._client = Client(
             project=server.project,

@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from typing_extensions import Unpack
 
-from ..recorder import Recorder, Request
+from ..recorder import Answer, Fault, Recorder, Request
 from ..s3 import S3Server
 from .base import Properties, RecordedCloud, StoredObject
 
@@ -41,6 +41,26 @@ _HEADER_PREFIXES = ("x-amz-meta-", "x-amz-server-side-encryption")
 _MULTIPART = ("uploadId", "uploads")
 
 
+def _error(status: int, code: str, message: str) -> Answer:
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{message}</Message>"
+        "<RequestId>656c76696e6727732072657175657374</RequestId><HostId>Uuag1LuByRx9e6j5</HostId>"
+        "</Error>"
+    )
+    return Answer(status, body.encode(), {"Content-Type": "application/xml"})
+
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and the status 429 of
+# https://developers.cloudflare.com/r2/api/error-codes/
+ERRORS = {
+    Fault.INTERNAL_ERROR: _error(500, "InternalError", "We encountered an internal error."),
+    Fault.SLOW_DOWN: _error(503, "SlowDown", "Please reduce your request rate."),
+    Fault.TOO_MANY_REQUESTS: _error(429, "TooManyRequests", "Reduce your request rate."),
+    Fault.FORBIDDEN: _error(403, "AccessDenied", "Access Denied"),
+}
+
+
 class S3Cloud(RecordedCloud):
     """A bucket on an S3 server.
 
@@ -55,7 +75,7 @@ class S3Cloud(RecordedCloud):
     backend = "storages.backends.s3.S3StaticStorage"
 
     def __init__(self, server: S3Server, engine: str | None = None) -> None:
-        super().__init__(Recorder(server.endpoint))
+        super().__init__(Recorder(server.endpoint, errors=ERRORS))
         self._server = server
         self._engine = engine
         self.client: S3Client = boto3.client(

@@ -1,0 +1,21 @@
+"""What a server says of when to ask again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# What a server asks for beyond this is not waited for within a request.
+_LONGEST = 30.0
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float:
+    """Return the seconds of an answer's ``Retry-After``, 0 where it names none.
+
+    It may name a date too (https://www.rfc-editor.org/rfc/rfc9110#name-retry-after), which none of
+    the object stores does.
+
+    Args:
+        headers: The answer's, whatever the case of their names.
+    """
+    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+    return min(float(value), _LONGEST) if value.isascii() and value.isdigit() else 0.0

@@ -1,0 +1,172 @@
+"""A StorageCache whose bucket fails: what is deployed is the same, and one warning tells.
+
+What a bucket that is missing from the start and one that refuses do is in test_storage_cache.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.conftest import CollectStatic, StaticTree
+from tests.functional.cache_faults import ALIAS, Deploys, opaque_server
+from tests.functional.test_storage_cache import entries
+from tests.servers.clouds.s3 import S3Cloud
+from tests.servers.recorder import Request
+from tests.servers.s3 import S3Server
+
+CACHE = {"BACKEND": "collectfasta.cache.StorageCache", "LOCATION": "ci"}
+LARGE = 30_000_000
+
+
+@pytest.fixture(scope="module")
+def opaque() -> Iterator[S3Server]:
+    """A server whose ETags say nothing of the content."""
+    with opaque_server() as server:
+        yield server
+
+
+@pytest.fixture
+def cloud(opaque: S3Server) -> Iterator[S3Cloud]:
+    """An empty bucket on it."""
+    with S3Cloud(opaque) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Iterator[S3Cloud]:
+    """An empty bucket for the cache."""
+    with S3Cloud(s3_server) as cloud:
+        yield cloud
+
+
+class StorageDeploys(Deploys):
+    """Deploys with a cache in a bucket."""
+
+    bucket: S3Cloud
+
+    def __call__(self, cache: Mapping[str, Any] = CACHE, **options: Any) -> str:
+        ci = {"BACKEND": self.bucket.backend, "OPTIONS": self.bucket.options(location="ci")}
+        storages = {**self.cloud.storages(), "ci": ci}
+        return super().__call__(cache, settings={"STORAGES": storages}, **options)
+
+
+@pytest.fixture
+def deploy(
+    cloud: S3Cloud,
+    bucket: S3Cloud,
+    static_tree: StaticTree,
+    collectstatic: CollectStatic,
+    caplog: pytest.LogCaptureFixture,
+) -> StorageDeploys:
+    """Deploys of three files."""
+    for name in ("a.css", "b.js", "c.txt"):
+        static_tree.write(name, name.encode())
+    deploys = StorageDeploys(cloud, static_tree, collectstatic, caplog)
+    deploys.bucket = bucket
+    return deploys
+
+
+def is_entry_of(method: str) -> Any:
+    """Match the requests that read (GET) or write (PUT) an entry."""
+
+    def match(request: Request) -> bool:
+        return request.method == method and "/ci/" in request.path
+
+    return match
+
+
+def check(warnings: list[str], action: str, *words: str) -> None:
+    """See that there was one warning, in one line, and what it says."""
+    (warning,) = warnings
+    assert warning.startswith(f"The cache '{ALIAS}' could not be {action} (")
+    assert warning.endswith(
+        "Deploying without it is slower, not different. Mend it, or name another one in "
+        "COLLECTFASTA_CACHE."
+    )
+    assert "\n" not in warning
+    for word in words:
+        assert word in warning
+
+
+@pytest.mark.parametrize(("method", "action"), [("GET", "read"), ("PUT", "written")])
+@pytest.mark.parametrize("status", [500, 503, 400])
+def test_a_bucket_that_fails(
+    deploy: StorageDeploys, bucket: S3Cloud, method: str, action: str, status: int
+) -> None:
+    bucket.recorder.fail(is_entry_of(method), status)
+
+    deploy()
+
+    check(deploy.take_warnings(), action)
+    bucket.recorder.reset()
+    deploy.see_that_the_next_work(CACHE)
+
+
+def test_a_bucket_that_is_removed_between_reading_and_writing(
+    deploy: StorageDeploys, bucket: S3Cloud
+) -> None:
+    bucket.recorder.before(
+        is_entry_of("PUT"), lambda _: bucket.client.delete_bucket(Bucket=bucket.name)
+    )
+
+    deploy()
+
+    check(deploy.take_warnings(), "written", bucket.name)
+    bucket.recorder.reset()
+    bucket.client.create_bucket(Bucket=bucket.name)
+    deploy.see_that_the_next_work(CACHE)
+
+
+LARGE_ENTRIES = {
+    "no JSON": b"\x00" * LARGE,
+    "JSON": json.dumps(["x" * LARGE]).encode(),
+    "deep JSON": b"[" * LARGE,
+}
+
+
+@pytest.mark.parametrize("kind", LARGE_ENTRIES)
+def test_a_large_object_in_the_place_of_an_entry_is_a_miss_and_replaced(
+    deploy: StorageDeploys, bucket: S3Cloud, kind: str
+) -> None:
+    deploy()
+    (key,) = entries(bucket)
+    bucket.put(key, LARGE_ENTRIES[kind])
+
+    deploy.see_that_the_next_work(CACHE)
+
+    assert len(bucket.get(key).body) < 2000
+
+
+def test_an_entry_that_somebody_else_changes_meanwhile_is_replaced(
+    deploy: StorageDeploys, bucket: S3Cloud
+) -> None:
+    deploy()
+    (key,) = entries(bucket)
+    others = bucket.get(key).body
+    deploy.tree.write("a.css", b"new")
+    bucket.recorder.before(is_entry_of("PUT"), lambda _: bucket.put(key, others))
+
+    assert "1 static file copied" in deploy()
+
+    assert "0 static files copied" in deploy()
+    assert deploy.take_warnings() == []
+
+
+def test_an_entry_of_another_deploy_that_ended_later_costs_what_it_does_not_know(
+    deploy: StorageDeploys, bucket: S3Cloud
+) -> None:
+    deploy()
+    (key,) = entries(bucket)
+    others = bucket.get(key).body
+    deploy.tree.write("a.css", b"new")
+    deploy()
+    bucket.put(key, others)
+
+    assert "1 static file copied" in deploy()
+
+    assert "0 static files copied" in deploy()
+    assert deploy.take_warnings() == []
