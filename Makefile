@@ -63,12 +63,12 @@ test: servers lint ## run everything: lint, types, unit and functional tests
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
 
-# Where a server can't do what a test is of, the test is deselected: see tests/README.md.
-S3_SUITE = $(BIN)/python -m pytest -m s3
+# Which tests these are, and what is left out where: see tests/README.md.
+S3_SUITE = $(BIN)/python -m pytest -m
 
 .PHONY: test-localstack
 test-localstack: servers $(VENV)-localstack/.ready ## run the S3 suite on LocalStack, which verifies checksums
-	COLLECTFASTA_TEST_S3=localstack $(S3_SUITE)
+	COLLECTFASTA_TEST_S3=localstack $(S3_SUITE) "s3 and not staging"
 
 # LocalStack needs a newer Python than the rest, and other releases of what both use.
 IS_NEW := import ensurepip, sys; sys.exit(sys.version_info < (3, 13))
@@ -86,7 +86,7 @@ $(VENV)-localstack/.ready: tests/servers/localstack-requirements.txt
 
 .PHONY: test-ceph
 test-ceph: servers ceph ## run the S3 suite on Ceph, which knows users and permissions
-	COLLECTFASTA_TEST_S3=ceph $(S3_SUITE)
+	COLLECTFASTA_TEST_S3=ceph $(S3_SUITE) s3
 
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 APT_GET := $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get --quiet
@@ -185,8 +185,22 @@ $(VENV)-dist/.ready: $(VENV)/.ready
 	    build==1.6.1 twine==7.0.0
 	touch $@
 
+# Strict: without it, what the service does not know passes for sound.
+.PHONY: audit
+audit: $(VENV)-audit/.ready ## ask PyPI and npm for known vulnerabilities of all that is pinned
+	set -e; for pinned in test-requirements.txt lint-requirements.txt example/requirements.txt; do \
+	    $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement $$pinned; \
+	done
+	cd tests/servers && npm audit --package-lock-only
+
+$(VENV)-audit/.ready:
+	"$(PYTHON)" -m venv --clear $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip --disable-pip-version-check install --quiet pip-audit==2.10.1
+	touch $@
+
 .PHONY: clean
 clean: ## remove all that the other words make
-	rm -rf $(VENV) $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(VENV)-localstack $(AZURITE) build dist
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(VENV)-localstack
+	rm -rf $(AZURITE) build dist
 	rm -rf .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

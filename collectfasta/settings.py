@@ -163,10 +163,15 @@ def secrets() -> list[str]:
     """
     from django.views.debug import SafeExceptionReporterFilter
 
-    hidden = f"{SafeExceptionReporterFilter.hidden_settings.pattern}|CONNECTION_STRING"
+    hidden = f"{SafeExceptionReporterFilter.hidden_settings.pattern}|CONNECTION|CREDENTIAL"
     is_hidden = re.compile(hidden, re.IGNORECASE).search
     options = [each.get("OPTIONS", {}) for each in django_settings.STORAGES.values()]
     names = (name for name in dir(django_settings) if name.startswith(("AWS_", "AZURE_", "GS_")))
     of_storages = {name: getattr(django_settings, name) for name in names}
     pairs = chain.from_iterable(each.items() for each in (*options, of_storages, os.environ))
-    return [value for name, value in pairs if is_hidden(name) and isinstance(value, str)]
+    values = [value for name, value in pairs if is_hidden(name)]
+    # Credentials may be an object that has a token; a connection string has parts with names.
+    texts = [text for text in (getattr(each, "token", each) for each in values) if text]
+    texts = [text for text in texts if isinstance(text, str)]
+    parts = (part.partition("=") for text in texts for part in text.split(";"))
+    return [*texts, *(value for name, _, value in parts if value and is_hidden(name))]

@@ -37,6 +37,8 @@ from tests.servers.clouds.google import GoogleCloud
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.s3 import S3Server
 
+pytestmark = pytest.mark.staging
+
 BACKEND = "storages.backends.s3.S3ManifestStaticStorage"
 MEMORY = "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy"
 DIRECTORY = "collectfasta.strategies.boto3.Boto3ManifestFileSystemStrategy"

@@ -25,6 +25,8 @@ from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.clouds.s3 import S3Cloud
 
+pytestmark = pytest.mark.staging
+
 CLOUDS = {
     "s3": ("s3_server", S3Cloud),
     "gcs": ("gcs_emulator", GoogleCloud),

@@ -29,6 +29,8 @@ from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.s3 import S3Server
 
+pytestmark = pytest.mark.staging
+
 MANIFEST = "staticfiles.json"
 WHITENOISE = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 S3_MANIFEST = "storages.backends.s3.S3ManifestStaticStorage"

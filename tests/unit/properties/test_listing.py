@@ -114,6 +114,19 @@ foreign = st.sets(neighbours_of(paths_of(characters)), max_size=12)
 page_sizes = st.integers(1, 5)
 
 
+def accepted(strategy: CloudStrategy[Any], names: set[str]) -> set[str]:
+    """Return those that the strategy does not refuse before it lists: Azure has fewer names."""
+    return {name for name in names if _is_accepted(strategy, name)}
+
+
+def _is_accepted(strategy: CloudStrategy[Any], name: str) -> bool:
+    try:
+        strategy.object_key(name)
+    except ValueError:
+        return False
+    return True
+
+
 def is_of(object_: RemoteObject, key: str) -> bool:
     """Tell whether what was listed is what the bucket has under a key."""
     return object_.checksum is not None and object_.checksum.value == md5_of(key)
@@ -142,9 +155,10 @@ def test_exactly_the_expected_objects_are_listed_each_once(
     has_empty_pages: bool,
 ) -> None:
     strategy = strategy_of(engine, bucket.url, location)
-    keys = {strategy.object_key(name) for name in stored}
+    keys = {strategy.object_key(name) for name in accepted(strategy, stored)}
     keys |= {f"{prefix}{key}" for key in foreign for prefix in ("", strategy.prefix)}
     bucket.reset([*keys], page_size, has_empty_pages=has_empty_pages)
+    expected = accepted(strategy, expected)
     found = listed(strategy, bucket, expected, threads)
     there = {name for name in expected if strategy.object_key(name) in keys}
     # obstore shows the marker of a folder as an object, of which nothing more is told.
@@ -217,7 +231,7 @@ def test_every_key_under_the_location_is_told_letter_by_letter(
     has_empty_pages: bool,
 ) -> None:
     strategy = strategy_of(engine, bucket.url, location)
-    keys = {strategy.object_key(name) for name in stored}
+    keys = {strategy.object_key(name) for name in accepted(strategy, stored)}
     keys |= {f"{prefix}{key}" for key in foreign for prefix in ("", strategy.prefix)}
     bucket.reset([*keys], page_size, has_empty_pages=has_empty_pages)
     within = [key for key in bucket.keys if key.startswith(strategy.prefix)]
