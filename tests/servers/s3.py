@@ -26,6 +26,7 @@ ABILITIES: Mapping[str, frozenset[str]] = {
     "anonymous requests": frozenset({"ceph", "moto", LIVE}),
     "ETags of uploads in parts": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "any credentials": frozenset({"localstack", "moto", EMULATOR}),
+    "null characters in keys": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "signature version 2": frozenset({"localstack", "moto", EMULATOR}),
     "tabs in headers": frozenset({"localstack", "moto", EMULATOR, LIVE}),
 }
