@@ -40,8 +40,11 @@ _OTHER_SHAPE = (
 
 
 @contextmanager
-def reading_listing() -> Iterator[None]:
+def reading_listing(*others: type[Exception]) -> Iterator[None]:
     """Put what an SDK raises for an answer that is no listing into words.
+
+    Args:
+        others: Errors that say something else, though they extend what is raised for that.
 
     Raises:
         NoListingError: In its place.
@@ -49,6 +52,8 @@ def reading_listing() -> Iterator[None]:
     try:
         yield
     except _OTHER_SHAPE as error:
+        if isinstance(error, others):
+            raise
         raise NoListingError(
             f"The answer to a listing is no listing ({describe(error)}): check the storage's "
             "endpoint, and what is between here and there."

@@ -139,7 +139,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         by_key = {self.object_key(name): name for name in names}
         try:
             for key, blob in leapfrog(by_key, self._list_from, threads=self._threads):
-                with reading_listing():
+                with reading_listing(GoogleAuthError):
                     remote = _describe(by_key[key], blob)
                 yield remote
         except Forbidden as error:
@@ -161,7 +161,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             **options,
         )
         marker = None
-        with reading_listing():
+        with reading_listing(GoogleAuthError):
             for page in listing.pages:
                 entries = [(blob.name, blob) for blob in page]
                 marker = next_marker(marker, listing.next_page_token)

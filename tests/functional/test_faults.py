@@ -23,7 +23,6 @@ RATES = {
     Fault.RESET_AFTER: 0.04,
 }
 MANIFEST = "staticfiles.json"
-# Of many tries at this, three for each kind of storage.
 SEED = 2026
 IN_MANIFEST = {
     "S3Cloud": "storages.backends.s3.S3ManifestStaticStorage",

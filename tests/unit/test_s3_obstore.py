@@ -43,6 +43,22 @@ def test_each_request_ends_in_time(made: dict[str, Any]) -> None:
     assert timedelta(0) < made["retry_config"]["retry_timeout"] <= timedelta(minutes=5)
 
 
+def test_only_requests_without_a_body_end_by_the_storages_read_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """obstore's runs while a body is sent, botocore's does not."""
+    made: list[Any] = []
+    monkeypatch.setattr(
+        s3_obstore_setup,
+        "S3Store",
+        lambda *_, **options: made.append(options["client_options"].get("read_timeout")),
+    )
+
+    engine_of(client_config=Config(read_timeout=7))
+
+    assert made == [timedelta(seconds=7), None]
+
+
 @pytest.mark.parametrize("attempts", [1, 4])
 def test_first_attempt_is_no_retry(made: dict[str, Any], attempts: int) -> None:
     engine_of(client_config=Config(retries={"total_max_attempts": attempts}))
