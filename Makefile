@@ -17,7 +17,7 @@ COMPILE := $(UV) pip compile --quiet --universal --upgrade --python-version 3.10
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: $(VENV)/.ready ## make the virtual environment (PYTHON=... to choose the interpreter)
@@ -62,6 +62,42 @@ format: $(VENV)/.ready ## format the sources and mend what ruff can
 test: servers lint ## run everything: lint, types, unit and functional tests
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
+
+# Which tests these are, and what is left out where: see tests/README.md.
+S3_SUITE = $(BIN)/python -m pytest -m
+
+.PHONY: test-localstack
+test-localstack: servers $(VENV)-localstack/.ready ## run the S3 suite on LocalStack, which verifies checksums
+	COLLECTFASTA_TEST_S3=localstack $(S3_SUITE) "s3 and not staging"
+
+# LocalStack needs a newer Python than the rest, and other releases of what both use.
+IS_NEW := import ensurepip, sys; sys.exit(sys.version_info < (3, 13))
+
+$(VENV)-localstack/.ready: tests/servers/localstack-requirements.txt
+	@for candidate in "$(PYTHON)" $(CANDIDATES); do \
+	    if "$$candidate" -c "$(IS_NEW)" 2>/dev/null; then \
+	        exec "$$candidate" -m venv --clear $(@D); \
+	    fi; \
+	done; \
+	echo "LocalStack, an S3 server of the tests, needs Python 3.13 or newer with ensurepip:" \
+	    "install it, or name one: make PYTHON=/path/to/python" >&2; exit 1
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	touch $@
+
+.PHONY: test-ceph
+test-ceph: servers ceph ## run the S3 suite on Ceph, which knows users and permissions
+	COLLECTFASTA_TEST_S3=ceph $(S3_SUITE) s3
+
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
+APT_GET := $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get --quiet
+
+.PHONY: ceph
+ceph:
+	@command -v radosgw >/dev/null && command -v ceph-mon >/dev/null && command -v ceph-osd \
+	    >/dev/null || { $(APT_GET) update && $(APT_GET) install --yes --no-install-recommends \
+	    radosgw ceph-mon ceph-osd; } || { \
+	    echo "Ceph, an S3 server of the tests, needs radosgw, ceph-mon and ceph-osd: install these" \
+	        "packages of Debian or Ubuntu as root." >&2; exit 1; }
 
 .PHONY: test-django
 test-django: $(VENV)/.ready ## run Django's own tests of staticfiles with Collectfasta installed
@@ -118,6 +154,13 @@ $(VENV)-benchmarks/collectfasta/.ready: $(IN_BENCHMARKS)/collectfasta.txt \
 	    --no-build-isolation --no-deps .
 	touch $@
 
+requirements: localstack-requirements
+.PHONY: localstack-requirements
+localstack-requirements:
+	$(subst --python-version 3.10,--python-version 3.13,$(COMPILE)) \
+	    --output-file tests/servers/localstack-requirements.txt \
+	    tests/servers/localstack-requirements.in
+
 requirements: benchmark-requirements
 .PHONY: benchmark-requirements
 benchmark-requirements: $(TOOLS:%=$(IN_BENCHMARKS)/%.in)
@@ -157,6 +200,7 @@ $(VENV)-audit/.ready:
 
 .PHONY: clean
 clean: ## remove all that the other words make
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(AZURITE) build dist
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(VENV)-localstack
+	rm -rf $(AZURITE) build dist
 	rm -rf .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

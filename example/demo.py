@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from tests.servers import moto
+from tests.servers import s3
 from tests.servers.process import HOST, ServerError
 from tests.servers.recorder import Recorder, Request
 
@@ -97,7 +97,7 @@ class Demo:
     """
 
     def __init__(
-        self, kind: str, server: moto.S3Server, recorder: Recorder, static_directory: Path
+        self, kind: str, server: s3.S3Server, recorder: Recorder, static_directory: Path
     ) -> None:
         self._kind = kind
         self.client = _client(server)
@@ -225,7 +225,7 @@ def _started() -> Iterator[list[Demo]]:
     _tell("Starting an S3 server ...")
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
-        server = stack.enter_context(moto.serve())
+        server = stack.enter_context(s3.serve())
         recorder = stack.enter_context(Recorder(server.endpoint))
         # Entered last, so it ends first: a second Ctrl-C does not keep the server from stopping.
         stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
@@ -250,7 +250,7 @@ def _isolate_environment() -> None:
     }
 
 
-def _client(server: moto.S3Server) -> S3Client:
+def _client(server: s3.S3Server) -> S3Client:
     return boto3.client(
         "s3",
         endpoint_url=server.endpoint,

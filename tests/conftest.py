@@ -18,6 +18,7 @@ from django.core.cache import caches
 from django.core.management import call_command
 from django.test import override_settings
 
+from tests.servers import s3 as s3_servers
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.filesystem import FileSystemCloud
 
@@ -27,7 +28,37 @@ if TYPE_CHECKING:
     from tests.servers.clouds.google import GoogleCloud
     from tests.servers.clouds.s3 import S3Cloud
     from tests.servers.gcs import GoogleServer
-    from tests.servers.moto import S3Server
+    from tests.servers.s3 import S3Server
+
+
+# The fixtures of the S3 server, and those which are asked for by the name that is a parameter.
+_S3_FIXTURES = frozenset({"s3_server", "s3_obstore", "s3_boto3", "s3"})
+_S3_PARAMETERS = frozenset({"s3_obstore", "s3_boto3"})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what uses the S3 server, and deselect what that is not able to do."""
+    unable = []
+    for item in items:
+        if _uses_s3(item):
+            item.add_marker("s3")
+        if not all(s3_servers.is_able(*mark.args) for mark in item.iter_markers("needs_s3")):
+            unable.append(item)
+    config.hook.pytest_deselected(items=unable)
+    items[:] = [item for item in items if item not in unable]
+
+
+def _uses_s3(item: pytest.Item) -> bool:
+    if not _S3_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        return True
+    callspec = getattr(item, "callspec", None)
+    parameters = callspec.params.values() if callspec else ()
+    return any(
+        each in _S3_PARAMETERS
+        for parameter in parameters
+        for each in (parameter if isinstance(parameter, tuple) else (parameter,))
+        if isinstance(each, str)
+    )
 
 
 class StaticTree:
@@ -155,15 +186,13 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[S3Server]:
-    """An S3 server."""
+def s3_server() -> Iterator[S3Server]:
+    """The S3 server that the environment chooses."""
     import botocore.session
-
-    from tests.servers import moto
 
     # All sessions of the tests share what they read from botocore's large data files.
     loader = botocore.session.create_loader()
-    with pytest.MonkeyPatch.context() as monkeypatch, moto.serve() as server:
+    with pytest.MonkeyPatch.context() as monkeypatch, s3_servers.serve() as server:
         monkeypatch.setattr(botocore.session, "create_loader", lambda *_: loader)
         yield server
 
@@ -187,20 +216,20 @@ def azurite() -> Iterator[AzureServer]:
 
 
 @pytest.fixture
-def s3_obstore(moto: S3Server) -> Iterator[S3Cloud]:
+def s3_obstore(s3_server: S3Server) -> Iterator[S3Cloud]:
     """An empty S3 bucket, to be deployed to by the engine that is the default."""
     from tests.servers.clouds.s3 import S3Cloud
 
-    with S3Cloud(moto) as cloud:
+    with S3Cloud(s3_server) as cloud:
         yield cloud
 
 
 @pytest.fixture
-def s3_boto3(moto: S3Server) -> Iterator[S3Cloud]:
+def s3_boto3(s3_server: S3Server) -> Iterator[S3Cloud]:
     """An empty S3 bucket, to be deployed to by boto3 alone."""
     from tests.servers.clouds.s3 import S3Cloud
 
-    with S3Cloud(moto, engine="boto3") as cloud:
+    with S3Cloud(s3_server, engine="boto3") as cloud:
         yield cloud
 
 

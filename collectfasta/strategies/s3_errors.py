@@ -155,9 +155,17 @@ def _explain_code(storage: Any, target_name: str, code: str, operation: str) -> 
 
 def _explain_denial(storage: Any, target_name: str, operation: str) -> str:
     resource = f"arn:aws:s3:::{target_name.removeprefix('s3://')}"
+    bucket = f"arn:aws:s3:::{storage.bucket_name}"
     if operation == "ListObjectsV2":
-        bucket = f"arn:aws:s3:::{storage.bucket_name}"
         return f"The credentials lack the permission s3:ListBucket on {bucket}."
+    if operation == "HeadObject":
+        # Answered without a body, so without a code:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        return (
+            f"S3 does not say why it refuses to look at an object of {target_name} (403): the "
+            f"credentials are wrong, or lack the permission s3:GetObject on {resource}*, or, to "
+            f"be told of an object that does not exist, s3:ListBucket on {bucket}."
+        )
     action = _ACTIONS.get(operation, f"s3:{operation}")
     if action == "s3:PutObject" and storage.default_acl:
         action += " and s3:PutObjectAcl"

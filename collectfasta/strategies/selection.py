@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.files.storage import Storage
+from django.utils.module_loading import import_string
 
 from collectfasta import settings
 from collectfasta.strategies.base import Strategy, load_strategy
@@ -61,6 +63,26 @@ def sending_strategy(storage: Storage) -> Strategy[Any]:
     """Return a strategy that sends to a storage of any class, and stages nothing."""
     path = strategy_for(storage.__class__, staged=False)
     return (load_strategy(path) if path else SaveStrategy)(storage)
+
+
+def explain_unmade(configured: Mapping[str, Any], error: Exception) -> str | None:
+    """Say in a line what the remote means that refused a storage in its constructor, if known.
+
+    What a storage with a manifest asks for there is the manifest: one that doesn't is made and
+    asked what the error means.
+
+    Args:
+        configured: The storage's entry in ``STORAGES``.
+        error: What its constructor raised.
+    """
+    shadows: dict[str, Any] = {"load_manifest": lambda _: ({}, "")}
+    try:
+        storage_class = import_string(configured["BACKEND"])
+        unread = type(storage_class.__name__, (storage_class,), shadows)
+        sender = sending_strategy(unread(**configured.get("OPTIONS", {})))
+    except Exception:  # noqa: BLE001 - then it is not the manifest, and the first error is told
+        return None
+    return sender.explain_error(error) if isinstance(error, sender.remote_errors) else None
 
 
 def fits(strategy: type[Strategy[Storage]], storage_class: type[Storage]) -> bool:

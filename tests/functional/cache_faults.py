@@ -18,8 +18,8 @@ import pytest
 from tests.conftest import CollectStatic, StaticTree
 from tests.functional.test_s3_opaque_etags import SERVER
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.process import Server, running
+from tests.servers.s3 import S3Server
 
 ALIAS = "deploys"
 LOCMEM = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}

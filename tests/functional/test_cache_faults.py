@@ -21,9 +21,9 @@ from tests.functional.cache_faults import ALIAS, Deploys, opaque_server, paused
 from tests.servers import memcached, redis
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.memcached import MemcachedServer
-from tests.servers.moto import S3Server
 from tests.servers.process import HOST, free_port
 from tests.servers.redis import RedisServer
+from tests.servers.s3 import S3Server
 
 CacheServer = RedisServer | MemcachedServer
 MODULES = {"redis": redis, "memcached": memcached}

@@ -18,8 +18,8 @@ from tests.functional.cache_faults import check_warning, opaque_server, settings
 from tests.project import Ended, Project, end
 from tests.servers import memcached, redis
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.process import HOST
+from tests.servers.s3 import S3Server
 
 TABLE = "remembered"
 DATABASE_CACHE = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": TABLE}

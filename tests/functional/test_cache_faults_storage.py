@@ -15,8 +15,8 @@ from tests.conftest import CollectStatic, StaticTree
 from tests.functional.cache_faults import ALIAS, Deploys, opaque_server
 from tests.functional.test_storage_cache import entries
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.recorder import Request
+from tests.servers.s3 import S3Server
 
 CACHE = {"BACKEND": "collectfasta.cache.StorageCache", "LOCATION": "ci"}
 LARGE = 30_000_000
@@ -37,9 +37,9 @@ def cloud(opaque: S3Server) -> Iterator[S3Cloud]:
 
 
 @pytest.fixture
-def bucket(moto: S3Server) -> Iterator[S3Cloud]:
+def bucket(s3_server: S3Server) -> Iterator[S3Cloud]:
     """An empty bucket for the cache."""
-    with S3Cloud(moto) as cloud:
+    with S3Cloud(s3_server) as cloud:
         yield cloud
 
 

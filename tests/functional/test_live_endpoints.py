@@ -23,7 +23,7 @@ from werkzeug.serving import make_ssl_devcert
 
 import tests.servers.azurite
 import tests.servers.gcs
-import tests.servers.moto
+import tests.servers.s3
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.azurite import AzureServer
 from tests.servers.clouds import RecordedCloud
@@ -31,9 +31,9 @@ from tests.servers.clouds.azure import AzureCloud
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.gcs import GoogleServer
-from tests.servers.moto import S3Server
 from tests.servers.process import ServerError
 from tests.servers.recorder import Recorder
+from tests.servers.s3 import S3Server
 
 FILES = {"css/a b.css": b"small", "css/large.bin": bytes(9 * 1024 * 1024)}
 # The large one goes in parts, on Google Cloud Storage to a URL that the server names.
@@ -79,11 +79,13 @@ def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Secure]:
 
 @pytest.fixture
 def live_s3(
-    moto: S3Server, secure: Secure, monkeypatch: pytest.MonkeyPatch
+    s3_server: S3Server, secure: Secure, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RecordedCloud]:
-    url = secure(moto.endpoint, "localhost")
+    url = secure(s3_server.endpoint, "localhost")
     monkeypatch.setenv("COLLECTFASTA_TEST_S3_ENDPOINT", url)
-    with tests.servers.moto.serve() as server, S3Cloud(server) as cloud:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
+    with tests.servers.s3.serve() as server, S3Cloud(server) as cloud:
         yield cloud
 
 
@@ -117,7 +119,7 @@ def live_azure(
         yield cloud
 
 
-@pytest.fixture(params=["live_s3", "live_gcs", "live_azure"])
+@pytest.fixture(params=[pytest.param("live_s3", marks=pytest.mark.s3), "live_gcs", "live_azure"])
 def live_cloud(request: pytest.FixtureRequest) -> RecordedCloud:
     """Each of them in turn."""
     fixture: RecordedCloud = request.getfixturevalue(request.param)

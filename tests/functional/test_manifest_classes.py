@@ -35,7 +35,9 @@ from tests.servers.clouds import Cloud, RecordedCloud, StoredObject
 from tests.servers.clouds.azure import AzureCloud
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
+from tests.servers.s3 import S3Server
+
+pytestmark = pytest.mark.staging
 
 BACKEND = "storages.backends.s3.S3ManifestStaticStorage"
 MEMORY = "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy"
@@ -79,9 +81,9 @@ def threads(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def other_s3(moto: S3Server) -> Iterator[S3Cloud]:
+def other_s3(s3_server: S3Server) -> Iterator[S3Cloud]:
     """Another empty bucket."""
-    with S3Cloud(moto) as cloud:
+    with S3Cloud(s3_server) as cloud:
         yield cloud
 
 
@@ -359,13 +361,13 @@ def hook(request: pytest.FixtureRequest) -> Hook:
 
 @pytest.fixture(scope="module")
 def djangos(
-    hook: Hook, moto: S3Server, tmp_path_factory: pytest.TempPathFactory
+    hook: Hook, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, StoredObject]:
     """What Django's own deploy of a class leaves."""
     tree = StaticTree(tmp_path_factory.mktemp("hooks") / "source")
     for name, content in FILES.items():
         tree.write(name, content)
-    with S3Cloud(moto) as cloud, pytest.MonkeyPatch.context() as monkeypatch:
+    with S3Cloud(s3_server) as cloud, pytest.MonkeyPatch.context() as monkeypatch:
         command = CollectStatic(tree, monkeypatch)
         command(cloud, backend=own(hook.storage), disable_collectfasta=True)
         command.close()

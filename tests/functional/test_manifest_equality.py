@@ -25,8 +25,10 @@ from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.clouds.s3 import S3Cloud
 
+pytestmark = pytest.mark.staging
+
 CLOUDS = {
-    "s3": ("moto", S3Cloud),
+    "s3": ("s3_server", S3Cloud),
     "gcs": ("gcs_emulator", GoogleCloud),
     "azure": ("azurite", AzureCloud),
 }
@@ -301,7 +303,12 @@ def deploying(
             command.close()
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+def parameter(case: Case) -> Any:
+    """Tell that a case is one of S3, which its type does not."""
+    return pytest.param(case, id=case.name, marks=[pytest.mark.s3] if case.cloud == "s3" else [])
+
+
+@pytest.fixture(scope="module", params=map(parameter, CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found

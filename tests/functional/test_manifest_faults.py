@@ -22,8 +22,8 @@ from storages.backends.s3 import S3ManifestStaticStorage, S3Storage
 from tests.conftest import CollectStatic, Run, StaticTree
 from tests.servers.clouds import RecordedCloud, StoredObject
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.recorder import Request
+from tests.servers.s3 import S3Server
 
 MANIFEST = "staticfiles.json"
 FILES = {
@@ -427,9 +427,9 @@ def test_source_that_vanishes_meanwhile_is_named_and_nothing_is_published(
 @pytest.mark.parametrize("stage", ["Memory"])
 class TestManifestElsewhere:
     @pytest.fixture
-    def other(self, moto: S3Server) -> Iterator[S3Cloud]:
+    def other(self, s3_server: S3Server) -> Iterator[S3Cloud]:
         """An empty bucket for manifests, behind a recorder of its own."""
-        with S3Cloud(moto) as cloud:
+        with S3Cloud(s3_server) as cloud:
             yield cloud
 
     @pytest.fixture

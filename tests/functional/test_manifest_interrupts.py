@@ -33,8 +33,8 @@ from tests.project import (
     once,
 )
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.recorder import Recorder, Request
+from tests.servers.s3 import S3Server
 
 BACKEND = "storages.backends.s3.S3ManifestStaticStorage"
 FILES = 15
@@ -110,10 +110,10 @@ class Broken:
 Break = Callable[[S3Cloud, Project], Ended]
 
 
-def break_off(moto: S3Server, root: Path, variant: dict[str, Any], break_: Break) -> Broken:
+def break_off(s3_server: S3Server, root: Path, variant: dict[str, Any], break_: Break) -> Broken:
     tree = StaticTree(root / "source")
     with ExitStack() as stack:
-        cloud = stack.enter_context(S3Cloud(moto))
+        cloud = stack.enter_context(S3Cloud(s3_server))
         monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
         collectstatic = CollectStatic(tree, monkeypatch)
         stack.callback(collectstatic.close)
@@ -153,7 +153,9 @@ class TestInterrupt:
     @pytest.fixture(scope="class", params=VARIANTS, ids=variant_id)
     @staticmethod
     def broken(
-        request: pytest.FixtureRequest, moto: S3Server, tmp_path_factory: pytest.TempPathFactory
+        request: pytest.FixtureRequest,
+        s3_server: S3Server,
+        tmp_path_factory: pytest.TempPathFactory,
     ) -> Broken:
         number, strategy, threads = request.param
 
@@ -161,7 +163,7 @@ class TestInterrupt:
             return project.interrupt(number, after(4, is_put))
 
         root = tmp_path_factory.mktemp("interrupted")
-        return break_off(moto, root, settings_of(strategy, threads), interrupt)
+        return break_off(s3_server, root, settings_of(strategy, threads), interrupt)
 
     def test_status_says_so(self, broken: Broken) -> None:
         assert broken.ended.status == 130
@@ -200,7 +202,9 @@ class TestKill:
     @pytest.fixture(scope="class", params=VARIANTS[:4], ids=lambda variant: variant_id(variant)[7:])
     @staticmethod
     def broken(
-        request: pytest.FixtureRequest, moto: S3Server, tmp_path_factory: pytest.TempPathFactory
+        request: pytest.FixtureRequest,
+        s3_server: S3Server,
+        tmp_path_factory: pytest.TempPathFactory,
     ) -> Broken:
         _, strategy, threads = request.param
 
@@ -208,7 +212,7 @@ class TestKill:
             return project.interrupt(signal.SIGKILL, after(4, is_put))
 
         root = tmp_path_factory.mktemp("killed")
-        return break_off(moto, root, settings_of(strategy, threads), kill)
+        return break_off(s3_server, root, settings_of(strategy, threads), kill)
 
     def test_live_site_stays_as_it_is(self, broken: Broken) -> None:
         assert broken.ended.status == -signal.SIGKILL
@@ -440,12 +444,12 @@ class TestTwoAtOnce:
 
     @pytest.fixture
     def other(
-        self, s3: S3Cloud, moto: S3Server, tmp_path: Path
+        self, s3: S3Cloud, s3_server: S3Server, tmp_path: Path
     ) -> Iterator[tuple[Project, Recorder]]:
         """A project with other files, some of the same names, behind a recorder of its own."""
         tree = StaticTree(tmp_path / "other-source")
         write_files(tree, "other", FILES + 2)
-        with Recorder(moto.endpoint) as recorder:
+        with Recorder(s3_server.endpoint) as recorder:
             options = {"endpoint_url": recorder.url}
             yield Project(tmp_path / "other", s3, tree, backend=BACKEND, options=options), recorder
 

@@ -14,7 +14,7 @@ from django.core.cache import caches
 
 from tests.conftest import CollectStatic, Run, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
+from tests.servers.s3 import S3Server
 
 BACKEND = "storages.backends.s3.S3ManifestStaticStorage"
 MEMORY = "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy"
@@ -54,7 +54,7 @@ class Deployed:
     ids=["memory-inline", "memory-threads", "directory-inline", "directory-threads"],
 )
 def deployed(
-    request: pytest.FixtureRequest, moto: S3Server, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
     strategy, threads = request.param
     tree = StaticTree(tmp_path_factory.mktemp("deployed") / "source")
@@ -62,7 +62,7 @@ def deployed(
         tree.write(f"css/{number}.css", b"b { background: url(../images/%d.png) }" % number)
     for number in range(FILES - STYLES):
         tree.write(f"images/{number}.png", b"%d" % number)
-    with S3Cloud(moto) as cloud, pytest.MonkeyPatch.context() as monkeypatch:
+    with S3Cloud(s3_server) as cloud, pytest.MonkeyPatch.context() as monkeypatch:
         command = CollectStatic(tree, monkeypatch)
         run = partial(command, cloud, threads=threads, strategy=strategy, backend=BACKEND)
         run()

@@ -47,9 +47,9 @@ def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def proxy(moto: Any) -> Iterator[Recorder]:
+def proxy(s3_server: Any) -> Iterator[Recorder]:
     """An HTTP proxy before the S3 server."""
-    with Recorder(moto.endpoint) as recorder:
+    with Recorder(s3_server.endpoint) as recorder:
         yield recorder
 
 
@@ -213,6 +213,7 @@ class TestPerRun:
         assert "by boto3 (obstore is not installed)," in facts(run)
         assert s3_obstore.keys() == tree.names()
 
+    @pytest.mark.needs_s3("signature version 2")
     def test_client_that_is_configured_otherwise_makes_all_requests(
         self, s3_obstore: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
     ) -> None:

@@ -13,6 +13,8 @@ from django.core.management import CommandError
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
 
+# The keys are made up here.
+any_credentials = pytest.mark.needs_s3("any credentials")
 # The storage's own keys out of the way.
 ELSEWHERE = {"access_key": None, "secret_key": None, "security_token": None}
 # Counts its runs in a file, and gives out another key each time.
@@ -68,6 +70,7 @@ def tokens(cloud: S3Cloud) -> set[str | None]:
 
 
 class TestSources:
+    @any_credentials
     def test_storages_own_keys_come_first(
         self,
         s3: S3Cloud,
@@ -83,6 +86,7 @@ class TestSources:
         assert keys(s3) == ["OWN"] * 5
         assert tokens(s3) == {"own token"}
 
+    @any_credentials
     def test_environment_counts(
         self,
         s3: S3Cloud,
@@ -99,6 +103,7 @@ class TestSources:
         assert keys(s3) == ["ENVIRONMENT"] * 5
         assert tokens(s3) == {"token"}
 
+    @any_credentials
     @pytest.mark.parametrize(
         ("variables", "options", "key"),
         [
@@ -142,6 +147,7 @@ class TestSources:
         assert s3.requests == []
 
 
+@any_credentials
 class TestExpiry:
     def test_temporary_ones_are_used_for_as_long_as_they_live(
         self, s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic, home: Path

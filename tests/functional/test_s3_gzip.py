@@ -15,7 +15,7 @@ from storages.backends.s3 import S3StaticStorage
 
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
+from tests.servers.s3 import S3Server
 
 TEXT = b"body { color: red }\n" * 100
 SVGZ = gzip.compress(b"<svg/>" * 50, mtime=0)
@@ -87,9 +87,9 @@ STORAGES = {
 
 
 @pytest.fixture
-def other_s3(moto: S3Server) -> Iterator[S3Cloud]:
+def other_s3(s3_server: S3Server) -> Iterator[S3Cloud]:
     """Another empty bucket."""
-    with S3Cloud(moto) as cloud:
+    with S3Cloud(s3_server) as cloud:
         yield cloud
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
+from tests.servers.s3 import S3Server
 
 LOCATIONS = {"": "", "static": "static/", "static/": "static/", "a/b": "a/b/"}
 NAMES = ["app.js", "css/site.css", "static/app.js", "vendor/a/b/app.js", "vendor/static/app.js"]
@@ -26,9 +26,9 @@ NEIGHBOURS = [
 
 
 @pytest.fixture
-def other_s3(moto: S3Server) -> Iterator[S3Cloud]:
+def other_s3(s3_server: S3Server) -> Iterator[S3Cloud]:
     """Another empty bucket."""
-    with S3Cloud(moto) as cloud:
+    with S3Cloud(s3_server) as cloud:
         yield cloud
 
 

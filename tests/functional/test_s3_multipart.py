@@ -14,7 +14,7 @@ from django.core.management import CommandError
 from collectfasta.strategies.s3 import part_size as part_size_of
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
+from tests.servers.s3 import S3Server
 
 MEGABYTE = 1024 * 1024
 # The smallest parts that S3 takes.
@@ -27,9 +27,9 @@ OPTIONS = {
 
 
 @pytest.fixture
-def other_s3(moto: S3Server) -> Iterator[S3Cloud]:
+def other_s3(s3_server: S3Server) -> Iterator[S3Cloud]:
     """Another empty bucket."""
-    with S3Cloud(moto) as cloud:
+    with S3Cloud(s3_server) as cloud:
         yield cloud
 
 

@@ -16,8 +16,8 @@ from django.core.management import CommandError
 
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.process import running
+from tests.servers.s3 import S3Server
 
 SERVER = """
 import sys, uuid

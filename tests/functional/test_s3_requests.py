@@ -13,9 +13,9 @@ import pytest
 
 from tests.conftest import CollectStatic, Run, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.process import running
 from tests.servers.recorder import Request
+from tests.servers.s3 import S3Server
 
 FILES = 200
 
@@ -57,12 +57,12 @@ class Deployed:
 
 @pytest.fixture(scope="module", params=[0, 8], ids=["inline", "threads"])
 def deployed(
-    request: pytest.FixtureRequest, moto: S3Server, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
     tree = StaticTree(tmp_path_factory.mktemp("deployed") / "source")
     for number in range(FILES):
         tree.write(f"folder{number % 7}/{number}.css", b"%d" % number)
-    with S3Cloud(moto) as cloud, pytest.MonkeyPatch.context() as monkeypatch:
+    with S3Cloud(s3_server) as cloud, pytest.MonkeyPatch.context() as monkeypatch:
         command = CollectStatic(tree, monkeypatch)
         run = partial(command, cloud, threads=request.param)
         first_run = run()

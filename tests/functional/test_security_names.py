@@ -222,6 +222,7 @@ def test_a_null_character_is_refused_where_no_file_can_have_it(
     assert filesystem.keys() == []
 
 
+@pytest.mark.needs_s3("null characters in keys")
 def test_a_null_character_reaches_a_bucket_as_it_is(
     s3: S3Cloud, collectstatic: CollectStatic, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,11 +29,14 @@ from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.process import ServerError, running
 from tests.servers.recorder import Recorder, Request
+from tests.servers.s3 import S3Server
 
 MEGABYTE = 1024 * 1024
+# What servers say of every object. S3 encrypts each, and says so:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
+UNASKED = ("storage-class", "server-side-encryption")
 # What a body of 30 MB is sent as.
 LARGE = {
     "S3Cloud": {"MULTIPART"},
@@ -61,6 +64,16 @@ def save(storage: Storage, name: str, body: bytes) -> None:
     """Save as ``collectstatic`` does: look first, then write."""
     if not storage.exists(name):
         storage._save(name, ContentFile(body, name))  # type: ignore[attr-defined]
+
+
+def test_s3_server_listens_on_the_loopback_interface_only(s3_server: S3Server) -> None:
+    port = urlsplit(s3_server.endpoint).port
+
+    # Each has the local address and port as hexadecimal numbers, and the state; "0A" is listening.
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    sockets = [line.split() for table in tables for line in table]
+    listening = [each[1].split(":") for each in sockets if each[3] == "0A"]
+    assert {address for address, number in listening if int(number, 16) == port} == {"0100007F"}
 
 
 class TestCloud:
@@ -101,7 +114,7 @@ class TestCloud:
         stored = cloud.get("a")
         assert stored.body == body
         if isinstance(cloud, RecordedCloud):
-            headers = {k: v for k, v in stored.headers.items() if "storage-class" not in k}
+            headers = {k: v for k, v in stored.headers.items() if not k.endswith(UNASKED)}
             assert sorted(headers.values()) == [
                 "en",
                 "gzip",
@@ -162,8 +175,8 @@ class TestGoogleCloud:
 
 
 class TestS3Cloud:
-    def test_two_buckets_are_apart(self, s3: S3Cloud, moto: S3Server) -> None:
-        with S3Cloud(moto) as other, override_settings(STORAGES=other.storages()):
+    def test_two_buckets_are_apart(self, s3: S3Cloud, s3_server: S3Server) -> None:
+        with S3Cloud(s3_server) as other, override_settings(STORAGES=other.storages()):
             save(storages["staticfiles"], "a", b"1")
 
             assert (other.keys(), s3.keys()) == (["a"], [])

@@ -27,7 +27,9 @@ from tests.conftest import CollectStatic, Run, StaticTree
 from tests.servers.clouds import RecordedCloud
 from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
+from tests.servers.s3 import S3Server
+
+pytestmark = pytest.mark.staging
 
 MANIFEST = "staticfiles.json"
 WHITENOISE = "whitenoise.storage.CompressedManifestStaticFilesStorage"
@@ -253,9 +255,9 @@ class TestDeployed:
         assert not s3.exists(MANIFEST)
 
     def test_manifest_goes_to_the_manifest_storage_of_the_storage(
-        self, s3_site: Site, moto: S3Server
+        self, s3_site: Site, s3_server: S3Server
     ) -> None:
-        with S3Cloud(moto) as other:
+        with S3Cloud(s3_server) as other:
             s3_site.run(options={"manifest_storage": S3Storage(**other.options())})
 
             paths = json.loads(other.get(MANIFEST).body)["paths"]

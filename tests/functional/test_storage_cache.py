@@ -27,8 +27,8 @@ from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.azure import AzureCloud
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.moto import S3Server
 from tests.servers.process import running
+from tests.servers.s3 import S3Server
 
 NO_CACHE = {"CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}}
 PRIVATE_S3 = "storages.backends.s3.S3Storage"
@@ -84,9 +84,9 @@ def entries(cloud: Cloud) -> list[str]:
 
 
 @pytest.fixture
-def other(moto: S3Server) -> Iterator[S3Cloud]:
+def other(s3_server: S3Server) -> Iterator[S3Cloud]:
     """A bucket for the cache."""
-    with S3Cloud(moto) as cloud:
+    with S3Cloud(s3_server) as cloud:
         yield cloud
 
 
@@ -151,6 +151,7 @@ def test_without_it_they_would_be_sent_again(
     assert "3 static files copied" in run.stdout
 
 
+@pytest.mark.needs_s3("ETags of uploads in parts")
 def test_a_fresh_runner_recognises_parts_of_another_size(
     s3: S3Cloud, other: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
 ) -> None:

@@ -7,20 +7,22 @@ from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
+from django.conf import STATICFILES_STORAGE_ALIAS
+from django.conf import settings as django_settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage
 from django.core.management.base import CommandError, CommandParser
 
 from collectfasta import checks, settings
-from collectfasta.errors import CollectfastaError, describe, printable
+from collectfasta.errors import CollectfastaError, describe, printable, redact
 from collectfasta.management.deploying import DeployingCommand
 from collectfasta.management.unattended import UnattendedCommand
 from collectfasta.shadowing import unwrapped
 from collectfasta.source import SourceFile
 from collectfasta.staging import printable_outcome
 from collectfasta.strategies import Strategy, load_strategy
-from collectfasta.strategies.selection import strategy_for
+from collectfasta.strategies.selection import explain_unmade, strategy_for
 
 
 class Command(UnattendedCommand, DeployingCommand):
@@ -134,6 +136,10 @@ class Command(UnattendedCommand, DeployingCommand):
             raise
         except Exception as error:  # noqa: BLE001 - it may ask its remote, by any SDK
             cause = describe(error, settings.secrets(), full=self.is_full)
+            reason = explain_unmade(django_settings.STORAGES[STATICFILES_STORAGE_ALIAS], error)
+            if reason:
+                reason = redact(reason, settings.secrets())
+                return f"{reason}\n{cause}" if self.is_full else reason
             return (
                 f"The storage of the static files can't be made: {cause}\n"
                 "If it is the manifest of an earlier deploy that can't be loaded, delete that: it "

@@ -10,8 +10,8 @@ import boto3
 from botocore.config import Config
 from typing_extensions import Unpack
 
-from ..moto import S3Server
 from ..recorder import Answer, Fault, Recorder, Request
+from ..s3 import S3Server
 from .base import Properties, RecordedCloud, StoredObject
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ class S3Cloud(RecordedCloud):
             aws_access_key_id=server.access_key,
             aws_secret_access_key=server.secret_key,
             aws_session_token=server.security_token,
-            config=Config(s3={"addressing_style": "path"}),
+            # Otherwise it sends by https a checksum behind the body, which not every server takes.
+            config=Config(
+                s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
+            ),
         )
         self._create()
 
@@ -120,8 +123,9 @@ class S3Cloud(RecordedCloud):
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
 
-    def get(self, key: str) -> StoredObject:
-        response = self.client.get_object(Bucket=self.name, Key=key)
+    def get(self, key: str, **parameters: Any) -> StoredObject:
+        """Return an object, read with some parameters of S3's, as those of SSE-C."""
+        response = self.client.get_object(Bucket=self.name, Key=key, **parameters)
         headers = response["ResponseMetadata"]["HTTPHeaders"]
         return StoredObject(response["Body"].read(), _visible(headers))
 
