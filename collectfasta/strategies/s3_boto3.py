@@ -44,14 +44,39 @@ _RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_atte
 
 
 class _WholeChunk(ReadFileChunk):
-    """A part of a file, never shorter than was said: the server would wait for the rest."""
+    """A part of a file, never shorter than was said: the server would wait for the rest.
+
+    What ends the reading (an interrupt, a file that has become shorter) is raised when the part is
+    sent. When it is read to be signed it ends there: where awscrt reads it, it would print the
+    error, and raise one of its own.
+    """
+
+    _is_sent = False
+
+    def signal_transferring(self) -> None:
+        """Take note that the part is sent from now on."""
+        self._is_sent = True
+        super().signal_transferring()
+
+    def signal_not_transferring(self) -> None:
+        """Take note that the part is read for other reasons from now on."""
+        self._is_sent = False
+        super().signal_not_transferring()
 
     def read(self, amount: int | None = None) -> bytes:
         """Read, up to the end of the part.
 
         Raises:
-            SourceChangedError: The file ends before.
+            SourceChangedError: The file ends before, and the part is sent.
         """
+        try:
+            return self._read(amount)
+        except Exception:
+            if self._is_sent:
+                raise
+            return b""
+
+    def _read(self, amount: int | None) -> bytes:
         left = max(len(self) - self.tell(), 0)
         content: bytes = super().read(amount)
         if len(content) < (left if amount is None or amount < 0 else min(left, amount)):

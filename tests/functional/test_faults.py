@@ -26,8 +26,8 @@ MANIFEST = "staticfiles.json"
 SEED = 2026
 IN_MANIFEST = {
     "S3Cloud": "storages.backends.s3.S3ManifestStaticStorage",
-    "GoogleCloud": "tests.functional.test_manifest_faults.GoogleManifestStorage",
-    "AzureCloud": "tests.functional.test_manifest_faults.AzureManifestStorage",
+    "GoogleCloud": "tests.storages.google.GoogleManifestStorage",
+    "AzureCloud": "tests.storages.azure.AzureManifestStorage",
 }
 
 

@@ -249,7 +249,7 @@ class TestOtherMoments:
 
         ended = project.interrupt(number, is_part)
 
-        assert is_in_one_line(ended), ended
+        assert is_in_one_line(ended), ended.stderr
         assert "Uploads" not in s3.client.list_multipart_uploads(Bucket=s3.name)
         assert not [key for key in s3.keys() if key.startswith("large")]
 
@@ -258,7 +258,7 @@ class TestOtherMoments:
 
         ended = project.interrupt(signal.SIGINT, is_list)
 
-        assert is_in_one_line(ended), ended
+        assert is_in_one_line(ended), ended.stderr
         assert s3.keys() == []
 
     def test_while_staging(self, s3: S3Cloud, project: Project, threads: int) -> None:
@@ -267,7 +267,7 @@ class TestOtherMoments:
 
         ended = project.run()
 
-        assert is_in_one_line(ended), ended
+        assert is_in_one_line(ended), ended.stderr
         assert s3.keys() == []
         assert list(project.temporary.iterdir()) == []
 
@@ -282,7 +282,7 @@ class TestOtherMoments:
 
         ended = project.run()
 
-        assert is_in_one_line(ended), ended
+        assert is_in_one_line(ended), ended.stderr
         assert s3.objects() == before
         assert list(project.temporary.iterdir()) == []
 
@@ -292,7 +292,7 @@ class TestOtherMoments:
 
         ended = project.interrupt(signal.SIGINT, lambda request: request.method == "HEAD")
 
-        assert is_in_one_line(ended), ended
+        assert is_in_one_line(ended), ended.stderr
         assert s3.keys() == []
 
     def test_while_the_manifest_is_sent(self, s3: S3Cloud, project: Project, threads: int) -> None:
@@ -301,7 +301,7 @@ class TestOtherMoments:
 
         ended = project.interrupt(signal.SIGINT, is_manifest)
 
-        assert is_in_one_line(ended), ended
+        assert is_in_one_line(ended), ended.stderr
         is_published = s3.exists(MANIFEST)
         assert ("the manifest was not published" in ended.stderr) is not is_published
         assert not is_published or set(paths(s3).values()) < set(s3.keys())
@@ -318,7 +318,7 @@ class TestOtherMoments:
 
         ended = project.interrupt(signal.SIGINT, is_deletion, "--clear")
 
-        assert is_in_one_line(ended), ended
+        assert is_in_one_line(ended), ended.stderr
         assert s3.exists(f"static/{MANIFEST}")
         assert "the manifest was not published" not in ended.stderr
 

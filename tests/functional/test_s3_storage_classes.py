@@ -156,4 +156,4 @@ def test_nothing_is_deleted_before_everything_is_written(
     collectstatic(s3, options=options, clear=True, threads=threads)
 
     kinds = [s3.kind(request) for request in s3.requests]
-    assert kinds == ["PUT", "PUT", "LIST", "DELETE_BATCH"]
+    assert kinds == ["LIST", "PUT", "PUT", "DELETE_BATCH"]
