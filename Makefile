@@ -58,13 +58,19 @@ format: $(VENV)/.ready ## format the sources and mend what ruff can
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
+# Tests wait for servers most of their time. Each worker has servers of its own.
+WORKERS ?= 3
+AT_A_TIME := --numprocesses=$(WORKERS) --dist=loadscope
+
 .PHONY: test
 test: servers lint ## run everything: lint, types, unit and functional tests
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(AT_A_TIME)
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 # Which tests these are, and what is left out where: see tests/README.md.
-S3_SUITE = $(BIN)/python -m pytest -m
+S3_SUITE = $(BIN)/python -m pytest $(AT_A_TIME) -m
 
 .PHONY: test-localstack
 test-localstack: servers $(VENV)-localstack/.ready ## run the S3 suite on LocalStack, which verifies checksums
@@ -202,5 +208,5 @@ $(VENV)-audit/.ready:
 clean: ## remove all that the other words make
 	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(VENV)-localstack
 	rm -rf $(AZURITE) build dist
-	rm -rf .coverage .hypothesis
+	rm -rf .coverage .coverage.* .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

@@ -6,6 +6,7 @@ A server starts when the first test asks for it: a run of unit tests starts none
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ from django.test import override_settings
 from tests.servers import s3 as s3_servers
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.filesystem import FileSystemCloud
+
+# Coverage measures this process, be it a worker of pytest-xdist; servers and each manage.py, which
+# some tests take disks and open files away from, go without.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 if TYPE_CHECKING:
     from tests.servers.azurite import AzureServer

@@ -120,14 +120,11 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         """Return a cleaned name joined to the location, as the storage does it.
 
         Raises:
-            ValueError: The service can't have it, or the storage would make another name of it.
+            ValueError: The service can't have it.
         """
-        joined: str = self.target_storage._normalize_name(name)
-        if joined != joined.strip("./"):
-            raise ValueError("AzureStorage leaves out dots at either end of a blob's name")
-        if _CONTROL.search(joined):
-            raise ValueError("names of blobs have no control characters")
         path: str = self.target_storage._get_valid_path(name)
+        if _CONTROL.search(path):
+            raise ValueError("names of blobs have no control characters")
         return path
 
     def prepare(self, threads: int) -> None:
