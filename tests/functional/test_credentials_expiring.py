@@ -184,8 +184,16 @@ class TestRoleOfS3:
         assert s3.keys() == tree.names()
 
     def test_refusal_of_new_ones_stops_the_run_early(
-        self, s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic, vault: _Vault
+        self,
+        s3: S3Cloud,
+        tree: StaticTree,
+        collectstatic: CollectStatic,
+        vault: _Vault,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        # Between botocore's three attempts at each refresh.
+        monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+
         def close(request: Request) -> None:
             vault.is_open = False
 
