@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -32,6 +33,10 @@ _BACKOFF = {
 
 # Credentials that expire are botocore's to refresh: nobody else holds them for longer than this.
 _LASTING = timedelta(minutes=10)
+
+# Where there are none to be had, botocore asks for seconds, and for one request after the other: so
+# long its last word stands for all.
+_REFUSED_SECONDS = 10.0
 
 
 def make_store(
@@ -104,14 +109,17 @@ class CredentialProvider:
 
     def __init__(self, credentials: Credentials) -> None:
         self.error: Exception | None = None
+        self._failed_at = 0.0
         self._credentials = credentials
 
     def __call__(self) -> Any:
         """Return credentials as obstore wants them."""
+        if self.error is not None and time.monotonic() - self._failed_at < _REFUSED_SECONDS:
+            raise self.error
         try:
             frozen = self._credentials.get_frozen_credentials()
         except Exception as error:
-            self.error = error
+            self.error, self._failed_at = error, time.monotonic()
             raise
         self.error = None
         return {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
+from botocore.exceptions import CredentialRetrievalError
 from storages.backends.s3 import S3Storage
 
 from collectfasta.strategies import s3_obstore_setup
@@ -219,3 +220,37 @@ class TestCredentials:
         given = self.provider(timedelta(minutes=4))()
 
         assert given["expires_at"] <= datetime.now(timezone.utc)
+
+    def test_where_there_are_none_the_next_requests_are_told_so_at_once(self) -> None:
+        asked: list[None] = []
+
+        class Refused(Credentials):
+            def get_frozen_credentials(self) -> NoReturn:
+                asked.append(None)
+                raise CredentialRetrievalError(provider="test", error_msg="no")
+
+        provider = CredentialProvider(Refused("a", "b"))
+        for _ in range(5):
+            with pytest.raises(CredentialRetrievalError):
+                provider()
+
+        assert len(asked) == 1
+
+    def test_they_are_asked_for_again_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Late(Credentials):
+            is_there = False
+
+            def get_frozen_credentials(self) -> ReadOnlyCredentials:
+                if not self.is_there:
+                    raise CredentialRetrievalError(provider="test", error_msg="no")
+                return super().get_frozen_credentials()
+
+        credentials = Late("a", "b")
+        provider = CredentialProvider(credentials)
+        with pytest.raises(CredentialRetrievalError):
+            provider()
+        credentials.is_there = True
+        monkeypatch.setattr(s3_obstore_setup, "_REFUSED_SECONDS", 0)
+
+        assert provider()["access_key_id"] == "a"
+        assert provider.error is None
