@@ -11,12 +11,11 @@ from django.template.defaultfilters import filesizeformat
 
 from collectfasta import settings
 from collectfasta.checksums import ChecksumCache, Pair
-from collectfasta.errors import describe, redact
+from collectfasta.errors import again, describe, redact
 from collectfasta.plan import Decision, Plan, PlanError, make_plan
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 from collectfasta.transfer import (
-    AGAIN,
     Report,
     TransferError,
     again_if_passing,
@@ -47,7 +46,7 @@ def in_words(strategy: Strategy[Any], *, full: bool) -> Iterator[None]:
         if reason is None:
             raise
         if strategy.is_passing(error):
-            reason = f"{reason.rstrip('.')}. {AGAIN}"
+            reason = again(reason)
         if full:
             reason += "\n" + describe(error, strategy.secrets, full=True)
         # Without its cause, whose text may hold a signed URL.

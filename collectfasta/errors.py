@@ -35,6 +35,9 @@ _UNPRINTABLE = re.compile(
 # The longest text of one error that is printed: a server's answer has no end of its own.
 _LONGEST = 1000
 
+# What there is to do about a failure that may pass.
+AGAIN = "Run the command again when the service answers: it sends only what is missing."
+
 
 class CollectfastaError(Exception):
     """Something that the user can mend; its text says what, where and what to do."""
@@ -53,6 +56,11 @@ def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = 
     # Hidden before white space is collapsed, or else a secret that has some would not be found.
     message = shorten(printable(" ".join(_hide(str(error), secrets).split()))) + advice(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def again(reason: str) -> str:
+    """Return a reason that may pass with what there is to do about it."""
+    return f"{reason.rstrip('.')}. {AGAIN}"
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

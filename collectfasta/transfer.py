@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from collectfasta.checksums import Pair
-from collectfasta.errors import CollectfastaError, describe, redact
+from collectfasta.errors import AGAIN, CollectfastaError, describe, redact
 from collectfasta.executor import Executor
 from collectfasta.observed import ObservedSource
 from collectfasta.plan import Decision, Plan
@@ -26,9 +26,6 @@ logger = logging.getLogger("collectfasta")
 # files will not fare better.
 _HOPELESS = 3
 _HOPELESS_MIDWAY = 20
-
-# What there is to do about a failure that may pass.
-AGAIN = "Run the command again when the service answers: it sends only what is missing."
 
 # Between the rounds: each request has been repeated by then, for some seconds. A service that is
 # overloaded gets fewer at a time.

@@ -9,6 +9,7 @@ from django.core.files.storage import Storage
 from django.utils.module_loading import import_string
 
 from collectfasta import settings
+from collectfasta.errors import again
 from collectfasta.strategies.base import Strategy, load_strategy
 
 _STRATEGIES = {
@@ -82,7 +83,8 @@ def explain_unmade(configured: Mapping[str, Any], error: Exception) -> str | Non
         sender = sending_strategy(unread(**configured.get("OPTIONS", {})))
     except Exception:  # noqa: BLE001 - then it is not the manifest, and the first error is told
         return None
-    return sender.explain_error(error) if isinstance(error, sender.remote_errors) else None
+    reason = sender.explain_error(error) if isinstance(error, sender.remote_errors) else None
+    return again(reason) if reason and sender.is_passing(error) else reason
 
 
 def fits(strategy: type[Strategy[Storage]], storage_class: type[Storage]) -> bool:
