@@ -200,6 +200,7 @@ def test_no_secret_that_a_server_echoes_is_let_out(
 
 # Of what it can't load, AzureStorage leaves a temporary file open.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.needs_s3("any credentials")
 def test_no_secret_is_let_out_when_the_storage_can_not_be_made(
     recorded_cloud: RecordedCloud, options: dict[str, Any], secrets: list[str], told: Told
 ) -> None:
@@ -273,6 +274,7 @@ def test_no_secret_is_kept_in_a_storage_cache(
     assert [each for each in forms([*secrets, TOKEN]) if each in "".join(kept)] == []
 
 
+@pytest.mark.needs_s3("any credentials")
 class TestSecretsFromElsewhere:
     """Those of S3 that the storage's options do not have."""
 
