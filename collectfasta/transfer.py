@@ -213,7 +213,12 @@ def _send(strategy: Strategy[Any], decision: Decision) -> Sent:
         is_hashed=strategy.target_id is not None,
         on_read=strategy.check_aborted,
     )
-    remote = strategy.upload(source)
+    try:
+        remote = strategy.upload(source)
+    except Exception:
+        # If it has changed, that is why: of a server that refuses a checksum, for instance.
+        source.check()
+        raise
     source.check()
     size = source.size if remote is None or remote.size is None else remote.size
     if not strategy.target_id or remote is None or not remote.version:

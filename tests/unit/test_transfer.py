@@ -335,6 +335,24 @@ class TestFailures:
         assert strategy.target_storage.get_available_name("b.css") != "b.css"
 
 
+class TestSourceThatChanges:
+    def test_its_change_is_told_and_not_what_it_made_the_remote_refuse(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "source.css"
+        path.write_bytes(b"before")
+
+        class VerifyingStrategy(FileSystemStrategy):
+            def upload(self, source: SourceFile) -> NoReturn:
+                path.write_bytes(b"and after")
+                raise BrokenError("its checksum is another one")
+
+        strategy = VerifyingStrategy(FileSystemStorage(tmp_path / "deployed"))
+        source = SourceFile("source.css", "source.css", FileSystemStorage(tmp_path))
+        report = send([source], strategy)
+        assert isinstance(report.failures["source.css"], SourceChangedError)
+
+
 class TestRefusal:
     def test_a_remote_that_refuses_everything_is_not_asked_for_each_file(
         self, tmp_path: Path
