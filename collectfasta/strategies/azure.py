@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import itertools
 import re
@@ -11,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-import requests
 from azure.core.exceptions import (
     AzureError,
     HttpResponseError,
@@ -20,11 +18,9 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import (
     BlobBlock,
     BlobProperties,
-    BlobServiceClient,
     ContainerClient,
     ContentSettings,
 )
@@ -32,14 +28,13 @@ from storages.backends.azure_storage import AzureStorage
 
 from collectfasta.checksums import Checksum, read_chunks
 from collectfasta.remote import ListingDeniedError, RemoteObject
-from collectfasta.shadowing import is_overridden, saving_under_exact_names
+from collectfasta.shadowing import saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
+from collectfasta.strategies.azure_client import make_client
 from collectfasta.strategies.azure_listing import BlobListing
-from collectfasta.strategies.azure_retry import retry_options
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
-from collectfasta.strategies.requests_session import mount_pool, shorten_way
 
 # The SDK holds what it puts in one request in memory, up to 64 MiB. Larger files go by blocks.
 _ONE_REQUEST = 4 * 1024 * 1024
@@ -58,9 +53,6 @@ _CREDENTIALS_REFUSED = {
 
 # https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-
-# https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/storage/azure-storage-blob#other-client--per-operation-configuration
-_TIMEOUTS = {"connection_timeout": 20, "read_timeout": 60}
 
 
 class AzureBlobStrategy(CloudStrategy[AzureStorage]):
@@ -130,7 +122,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     def prepare(self, threads: int) -> None:
         """Make the one client that all threads use, with a connection for each."""
         self._threads = threads
-        self._container = _make_client(self.target_storage, threads, self._count)
+        self._container = make_client(self.target_storage, threads, self._count)
 
     # What is there
 
@@ -283,28 +275,6 @@ class AzureBlobManifestFileSystemStrategy(TwoPassFileSystemStrategy):
 
     storage_class: ClassVar[str | None] = AzureBlobStrategy.storage_class
     second_strategy = AzureBlobStrategy
-
-
-def _make_client(storage: AzureStorage, threads: int, counter: Counter) -> ContainerClient:
-    """Make one client from the storage's settings, with a connection for each thread."""
-    session = requests.Session()
-    mount_pool(session, threads, counter)
-    shorten_way(session)
-    # The SDK gives them to a transport of its own making only.
-    given = storage.client_options if storage.connection_string is None else {}
-    options = {**_TIMEOUTS, **given}
-    transport = RequestsTransport(session=session, session_owner=False, **options)
-    ours = {"transport": transport, **retry_options(given)}
-    if is_overridden(storage.__class__, "_get_service_client", outside=("storages.",)):
-        service = storage._get_service_client()
-    elif storage.connection_string is not None:
-        service = BlobServiceClient.from_connection_string(storage.connection_string, **ours)
-    else:
-        settings = copy.copy(storage)
-        settings.client_options = {**ours, **given}
-        service = settings._get_service_client()
-    container: ContainerClient = service.get_container_client(storage.azure_container)
-    return container
 
 
 def _code(error: Exception) -> str:

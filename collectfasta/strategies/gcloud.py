@@ -11,13 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from google.api_core.exceptions import (
-    BadRequest,
-    Forbidden,
-    NotFound,
-    RetryError,
-    Unauthorized,
-)
+from google.api_core.exceptions import Forbidden, NotFound, RetryError
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.exceptions import GoogleCloudError
@@ -38,6 +32,7 @@ from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies import gcloud_retry
 from collectfasta.strategies.base import secrets_of
 from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.gcloud_errors import explain
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
 from collectfasta.strategies.requests_session import mount_pool, shorten_way
@@ -258,33 +253,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Google Cloud Storage refuses for good, and what to do."""
-        bucket = self.target_storage.bucket_name
-        if isinstance(error, (GoogleAuthError, Unauthorized)) and not self.is_passing(error):
-            return (
-                f"The credentials for the bucket {bucket!r} are refused, missing or have expired: "
-                "correct the storage's credentials (GS_CREDENTIALS) or "
-                "GOOGLE_APPLICATION_CREDENTIALS."
-            )
-        if isinstance(error, NotFound):
-            return (
-                f"The bucket {bucket!r} does not exist: create it, or correct the storage's "
-                "bucket_name (GS_BUCKET_NAME)."
-            )
-        if isinstance(error, ListingDeniedError):
-            return f"The credentials lack the permission storage.objects.list on {bucket!r}."
-        if isinstance(error, BadRequest) and "uniform bucket-level access" in str(error):
-            return (
-                f"The bucket {bucket!r} has uniform bucket-level access, so its objects can't have "
-                "ACLs: set the storage's default_acl (GS_DEFAULT_ACL) to None, and no 'acl' in its "
-                "object_parameters."
-            )
-        if isinstance(error, Forbidden):
-            return (
-                f"The credentials lack a permission on the bucket {bucket!r}: a deploy needs "
-                "storage.objects.create, storage.objects.delete (to overwrite) and "
-                "storage.objects.list, as the role Storage Object User has them."
-            )
-        return None
+        return None if self.is_passing(error) else explain(self.target_storage.bucket_name, error)
 
 
 class GoogleCloudManifestMemoryStrategy(TwoPassInMemoryStrategy):

@@ -58,7 +58,7 @@ def _shorten_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collectfasta.strategies.retry_after._LONGEST", backoff.SECONDS)
     monkeypatch.setattr("collectfasta.strategies.gcloud_retry.TIMEOUT", (5, 0.3))
     azure = {"connection_timeout": 5, "read_timeout": 0.3}
-    monkeypatch.setattr("collectfasta.strategies.azure._TIMEOUTS", azure)
+    monkeypatch.setattr("collectfasta.strategies.azure_client._TIMEOUTS", azure)
     half_a_second = timedelta(seconds=0.5)
     monkeypatch.setattr("collectfasta.strategies.s3_obstore_setup._TIMEOUT", half_a_second)
 
