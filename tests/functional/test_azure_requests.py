@@ -213,7 +213,7 @@ def test_requests_are_those_of_the_sdk(
     static_tree.write("large.bin", bytes(5 * MEGABYTE))
 
     shorter = requests()
-    monkeypatch.setattr("collectfasta.strategies.azure.shorten_way", lambda session: None)
+    monkeypatch.setattr("collectfasta.strategies.azure_client.shorten_way", lambda session: None)
 
     assert shorter == requests()
 
