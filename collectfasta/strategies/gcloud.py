@@ -242,8 +242,9 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
 
     def answer_of(self, error: Exception) -> tuple[int | None, str]:
         """Return the HTTP status of the answer behind an error; None without one."""
-        status: int | None = error.code if isinstance(error, GoogleCloudError) else None
-        return status, ""
+        code = error.code if isinstance(error, GoogleCloudError) else None
+        # An HTTPStatus, which is shown as its name before Python 3.11.
+        return (None if code is None else int(code)), ""
 
     def is_passing(self, error: Exception) -> bool:
         """Tell whether a request that has failed by this error may succeed a little later."""
