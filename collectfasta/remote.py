@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -109,6 +110,19 @@ class RemoteObject:
         if pair is None or not self.version or pair.version != self.version:
             return self
         return replace(self, pair=pair)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What a storage says of an object that may be left over.
+
+    Attributes:
+        name: Its name, relative to the storage's location.
+        age: How long ago it was last written, None if the listing does not tell.
+    """
+
+    name: str
+    age: timedelta | None = None
 
 
 class RemoteIndex:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from collectfasta.remote import (
 )
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
+from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3 import S3Object
 
@@ -168,10 +170,8 @@ class Boto3Engine:
         try:
             with reading_listing():
                 answer = self._list(prefix, start_after)
-                entries = [
-                    (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
-                    for each in answer.get("Contents", ())
-                ]
+                date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+                entries = [_listed(each, date) for each in answer.get("Contents", ())]
                 return Page(entries, is_last=not answer["IsTruncated"])
         except ClientError as error:
             if error.response["Error"].get("Code") in ("AccessDenied", "403"):
@@ -260,6 +260,12 @@ class Boto3Engine:
             for error in answer.get("Errors", ()):
                 refusal: Any = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 200}}
                 raise ClientError(refusal, "DeleteObjects")
+
+
+def _listed(entry: Mapping[str, Any], date: str | None) -> tuple[str, S3Object]:
+    written = entry.get("LastModified")
+    age = age_of(written, date) if isinstance(written, datetime) else None
+    return entry["Key"], S3Object(entry["ETag"].strip('"'), entry["Size"], age=age)
 
 
 def _make_client(storage: Any, threads: int) -> S3Client:
