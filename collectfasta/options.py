@@ -172,7 +172,8 @@ def refuse_ours(options: Mapping[str, Any], where: str) -> None:
         ValueError: One of them is among the options.
     """
     for name in ("check", "prune", "prune_older_than", "report", "force"):
-        if options.get(name) not in (None, False):
+        # By identity: 0 is a number of days.
+        if all(options.get(name) is not left_out for left_out in (None, False)):
             raise ValueError(
                 f"--{name.replace('_', '-')} is Collectfasta's, which does nothing {where}."
             )

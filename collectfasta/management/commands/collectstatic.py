@@ -90,6 +90,8 @@ class Command(UnattendedCommand, DeployingCommand):
         self._take(self._read_options(options))
         self.strategy = self.record.strategy = self._make_strategy()
         if self.strategy is None:
+            # Nothing is known of what Django does, so there is nothing to report.
+            self.record = Record()
             name = self.storage.__class__.__name__
             self._refuse_ours(options, f"for {name}, which it has no strategy for")
 
