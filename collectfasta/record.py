@@ -104,14 +104,14 @@ class Record:
                 yield name, cause_of(error, self.deploy.strategy)
 
     @property
-    def untried(self) -> Iterator[Entry]:
-        """What was to be sent and was not tried, because the run ended before."""
+    def pending(self) -> Iterator[Entry]:
+        """What was to be sent and is not known to be: untried, or under way at an interrupt."""
         if self.deploy is None or self.options.dry_run:
             return
         report = self.deploy.report
-        tried = {*report.failures, *(each.decision.source.name for each in report.sent)}
+        known = {*report.failures, *(each.decision.source.name for each in report.sent)}
         for each in self.deploy.decisions:
-            if each.reason is not Reason.UNMODIFIED and each.source.name not in tried:
+            if each.reason is not Reason.UNMODIFIED and each.source.name not in known:
                 yield Entry(each.source.name, each.reason, each.source.size)
 
     def key(self, name: str) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import collectfasta
@@ -32,17 +33,16 @@ def check_path(path: str) -> None:
     Raises:
         ReportError: It can't be.
     """
-    place = os.path.realpath(path)
-    if os.path.lexists(place) and not os.path.isfile(place):
-        raise ReportError(f"The report can't be written: {path!r} is no file.")
-    try:
+    with _in_words(path):
+        place = os.path.realpath(path)
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.lstat(place).st_mode):
+                raise ReportError(f"The report {path!r} can't be written: it is no file.")
         # Whether a file can be made there can only be told by making one.
         temporary = _temporary_beside(place)
         with open(temporary, "x"):
             pass
         os.unlink(temporary)
-    except (OSError, ValueError) as error:
-        raise ReportError(f"The report {path!r} can't be written: {describe(error)}.") from None
 
 
 def write_report(
@@ -60,10 +60,10 @@ def write_report(
     Raises:
         ReportError: It can't be written.
     """
-    place = os.path.realpath(path)
-    temporary = _temporary_beside(place)
     known = [*hidden, *(record.deploy.strategy.secrets if record.deploy else ())]
-    try:
+    with _in_words(path):
+        place = os.path.realpath(path)
+        temporary = _temporary_beside(place)
         try:
             with open(temporary, "x", encoding="ascii", newline="\n") as file:
                 _write(file, _fields(record, status, error and redact(error, known), known))
@@ -72,8 +72,20 @@ def write_report(
             with suppress(OSError):
                 os.unlink(temporary)
             raise
-    except (OSError, ValueError) as failure:
-        raise ReportError(f"The report {path!r} can't be written: {describe(failure)}.") from None
+
+
+@contextmanager
+def _in_words(path: str) -> Iterator[None]:
+    """Say of what goes wrong with the file what it is about.
+
+    Raises:
+        ReportError: In the place of what the file system, or a path that is none, makes Python
+            raise.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise ReportError(f"The report {path!r} can't be written: {describe(error)}.") from None
 
 
 def _temporary_beside(place: str) -> str:
@@ -101,7 +113,7 @@ def _fields(
         "failed",
         ({**_named(record, name), "cause": redact(cause, hidden)} for name, cause in record.failed),
     )
-    yield "untried", (_sent(record, each) for each in record.untried)
+    yield "pending", (_sent(record, each) for each in record.pending)
     yield "bytes", sum(each.size or 0 for each in record.copied)
     yield "requests", record.requests
     yield "seconds", round(record.seconds, 3)

@@ -68,7 +68,7 @@ class Command(UnattendedCommand, DeployingCommand):
     def _execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; behind Django's summary say what it took, and write the report."""
         self.is_unpublished, self.options, self.record = False, Options(), Record()
-        with reporting(lambda: self.record, self.interrupted, self.stderr.write):
+        with reporting(lambda: self.record, self.interrupted, lambda text: self.stderr.write(text)):
             output = super()._execute(*args, **options)
         if self.facts and self.verbosity >= 1:
             self.stdout.write(self.facts)
