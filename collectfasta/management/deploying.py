@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -11,10 +11,11 @@ from django.contrib.staticfiles.management.commands import collectstatic
 
 from collectfasta import settings
 from collectfasta.commit import commit, without_manifest
-from collectfasta.deploy import Deploy, in_words
+from collectfasta.deploy import Deploy, in_words, why
 from collectfasta.leftovers import Leftovers, find_leftovers, list_stored
 from collectfasta.options import Options
-from collectfasta.plan import Plan, Reason, check_sources
+from collectfasta.plan import Plan, Reason, check_sources, requests_from_now
+from collectfasta.progress import Progress
 from collectfasta.shadowing import noting_names
 from collectfasta.source import SourceFile
 from collectfasta.staging import PostProcessed, Stage, staging, without_originals
@@ -22,6 +23,9 @@ from collectfasta.strategies import Strategy
 from collectfasta.transfer import again_if_passing
 
 PostProcessing = Generator[PostProcessed, None, None]
+
+# The most that one request takes of S3, so that it takes no more of them.
+_DELETED_AT_A_TIME = 1000
 
 
 class DeployingCommand(collectstatic.Command):
@@ -33,6 +37,7 @@ class DeployingCommand(collectstatic.Command):
         options: What the run was asked for.
         is_unpublished: A manifest is yet to be published.
         facts: What it took, when all is done.
+        progress: Shows how far the steps have come.
     """
 
     sources: dict[SourceFile, None]
@@ -40,6 +45,11 @@ class DeployingCommand(collectstatic.Command):
     options = Options()
     is_unpublished = False
     facts: str | None = None
+    progress: Progress
+
+    def warn(self, msg: str) -> None:
+        """Print a line that the user should see."""
+        self.log(msg, level=1)
 
     def deploy(self, strategy: Strategy[Any], is_post_processing: bool) -> PostProcessing:
         """Deploy in one pass or in two; yield what Django's post-processing yields."""
@@ -82,7 +92,7 @@ class DeployingCommand(collectstatic.Command):
             with staging(sender.secrets, full=self.options.full):
                 stage = stack.enter_context(strategy.stage([*self.sources]))
                 stack.enter_context(self._withdrawing(stage))
-                yield from stage.post_process(dry_run=self.dry_run)
+                yield from self._counted(stage.post_process(dry_run=self.dry_run))
             with in_words(sender, full=self.options.full):
                 self._send_staged(deploy, stage, stored)
 
@@ -107,7 +117,7 @@ class DeployingCommand(collectstatic.Command):
     def _deploying(self, strategy: Strategy[Any]) -> Iterator[Deploy]:
         """Make a deploy ready and, however it ends, remember what it has done."""
         with in_words(strategy, full=self.options.full):
-            deploy = Deploy(strategy, self.options)
+            deploy = Deploy(strategy, self.options, self.progress)
         try:
             yield deploy
         finally:
@@ -126,7 +136,15 @@ class DeployingCommand(collectstatic.Command):
     def _post_process(self, strategy: Strategy[Any]) -> Iterator[PostProcessed]:
         found = {each.prefixed_path: (each.storage, each.path) for each in self.sources}
         with in_words(strategy, full=self.options.full):
-            yield from strategy.target_storage.post_process(found, dry_run=self.dry_run)
+            processed = strategy.target_storage.post_process(found, dry_run=self.dry_run)
+            yield from self._counted(processed)
+
+    def _counted(self, outcomes: Iterable[PostProcessed]) -> Iterator[PostProcessed]:
+        """Yield what became of each file that is post-processed, and count it."""
+        with self.progress.step("Post-processing", total=len(self.sources)) as step:
+            for outcome in outcomes:
+                step.advance()
+                yield outcome
 
     def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
         """Say what stays and, in a dry run, what would be sent."""
@@ -136,8 +154,10 @@ class DeployingCommand(collectstatic.Command):
                 self.log(f"Skipping '{source.path}' (not modified)")
                 if not self.dry_run:
                     strategy.on_skip_hook(source.path, source.prefixed_path, source.storage)
-            elif self.dry_run:
+                continue
+            if self.dry_run:
                 self.log(f"Pretending to copy '{self._label(source)}'", level=1)
+            self.log(f"To be sent: '{source.name}' ({why(each.reason, 1, strategy)})", level=3)
 
     def _label(self, source: SourceFile) -> str:
         """Return the path of a file that was found, and the name of one that was made of it."""
@@ -167,8 +187,11 @@ class DeployingCommand(collectstatic.Command):
         """List for ``--clear`` what there is before anything is sent."""
         if not self.clear:
             return None
-        warn = partial(self.log, level=1)
-        return again_if_passing(strategy, lambda: list_stored(strategy, warn=warn))
+        with self.progress.step("Listing", noun="object") as step:
+            with step.at_first("Listing", "request", requests_from_now(strategy)):
+                stored = again_if_passing(strategy, lambda: list_stored(strategy, warn=self.warn))
+            step.advance(len(stored or ()))
+        return stored
 
     def _delete_leftovers(self, deploy: Deploy, stored: list[str] | None, kept: set[str]) -> None:
         """Delete what earlier deploys left, through Django's clear_dir() for its messages."""
@@ -181,10 +204,16 @@ class DeployingCommand(collectstatic.Command):
         storage, self.storage = self.storage, Leftovers(names)
         try:
             super().clear_dir("")
-            deleted = self.storage.deleted
-            again_if_passing(strategy, lambda: strategy.delete_files(deleted))
+            self._delete(strategy, self.storage.deleted)
         finally:
             self.storage = storage
+
+    def _delete(self, strategy: Strategy[Any], names: Sequence[str]) -> None:
+        with self.progress.step("Deleting", total=len(names), noun="object") as step:
+            for first in range(0, len(names), _DELETED_AT_A_TIME):
+                some = names[first : first + _DELETED_AT_A_TIME]
+                again_if_passing(strategy, partial(strategy.delete_files, some))
+                step.advance(len(some))
 
 
 def _manifest_for(sender: Strategy[Any], stage: Stage) -> list[SourceFile]:

@@ -19,6 +19,7 @@ from collectfasta.errors import CollectfastaError, describe, printable, redact
 from collectfasta.management.deploying import DeployingCommand
 from collectfasta.management.unattended import UnattendedCommand
 from collectfasta.options import Options, add_options, read_options
+from collectfasta.output import style_for
 from collectfasta.shadowing import unwrapped
 from collectfasta.source import SourceFile
 from collectfasta.staging import printable_outcome
@@ -67,7 +68,7 @@ class Command(UnattendedCommand, DeployingCommand):
         self.is_unpublished = False
         output = super()._execute(*args, **options)
         if self.facts and self.verbosity >= 1:
-            self.stdout.write(self.facts)
+            self.stdout.write(self.facts, self.style.SUCCESS)
         return output
 
     def set_options(self, **options: Any) -> None:
@@ -78,11 +79,14 @@ class Command(UnattendedCommand, DeployingCommand):
         """
         super().set_options(**options)
         self.sources, self.strategy, self.facts = {}, None, None
+        colors = {name: options.get(name, False) for name in ("no_color", "force_color")}
+        self.style = style_for(self.stdout, **colors)
         if options.get("disable_collectfasta") or self.symlink or not self._is_enabled():
             return
         self._refuse_problems()
         self.options = self._read_options(options)
         self.strategy = self._make_strategy()
+        self.show_progress(self.verbosity if self.strategy else 0)
 
     @staticmethod
     def _is_enabled() -> bool:
@@ -150,6 +154,11 @@ class Command(UnattendedCommand, DeployingCommand):
     def log(self, msg: str, level: int = 2) -> None:
         """Print a line, in which no name of a file can end it or steer the terminal."""
         super().log(msg if self.strategy is None else printable(msg), level)
+
+    def warn(self, msg: str) -> None:
+        """Print a line that the user should see."""
+        if self.verbosity >= 1:
+            self.stdout.write(printable(msg), self.style.WARNING)
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
         """Gather a file that a finder found; all are deployed as a whole later."""
