@@ -55,9 +55,9 @@ class Bars:
             self._write(_BACK + _ERASE)
 
     def end(self, state: State, *, failed: bool) -> None:
-        """Draw a step's last state; it stays if it took long, or is not what was hoped for."""
+        """Draw a step's last state; it stays if the step took long, or was not done."""
         self._draw(state)
-        if failed or not state.is_complete or state.seconds >= _WORTH_A_LINE_SECONDS:
+        if failed or state.seconds >= _WORTH_A_LINE_SECONDS:
             self.is_amid_a_line = False
             self._write("\n")
         else:

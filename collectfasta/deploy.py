@@ -170,7 +170,7 @@ class Deploy:
             for reason in Reason
             if numbers[reason]
         )
-        return f"Objects {verb}: {reasons or 'none'}. Left alone: {unmodified} unmodified."
+        return f"Objects {verb}: {reasons or 'none'}; {unmodified} unmodified."
 
 
 def why(reason: Reason, number: int, strategy: Strategy[Any]) -> str:

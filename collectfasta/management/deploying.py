@@ -140,10 +140,12 @@ class DeployingCommand(collectstatic.Command):
             yield from self._counted(processed)
 
     def _counted(self, outcomes: Iterable[PostProcessed]) -> Iterator[PostProcessed]:
-        """Yield what became of each file that is post-processed, and count it."""
-        with self.progress.step("Post-processing", total=len(self.sources)) as step:
+        """Yield what becomes of the files, and count each once: there may be more outcomes."""
+        waiting = {each.prefixed_path for each in self.sources}
+        with self.progress.step("Post-processing", total=len(waiting)) as step:
             for outcome in outcomes:
-                step.advance()
+                step.advance(int(outcome[0] in waiting))
+                waiting.discard(outcome[0])
                 yield outcome
 
     def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
