@@ -11,7 +11,7 @@ from django.contrib.staticfiles.management.commands import collectstatic
 
 from collectfasta import settings
 from collectfasta.commit import commit, plan_elsewhere, without_manifest
-from collectfasta.deploy import Deploy, in_words
+from collectfasta.deploy import Deploy, in_words, why
 from collectfasta.difference import refuse_unchecked, stage_to_check, verdict
 from collectfasta.leftovers import (
     Leftovers,
@@ -21,7 +21,8 @@ from collectfasta.leftovers import (
     published_names,
 )
 from collectfasta.options import Options
-from collectfasta.plan import Plan, PlanError, Reason, check_sources
+from collectfasta.plan import Plan, PlanError, Reason, check_sources, requests_from_now
+from collectfasta.progress import Progress
 from collectfasta.record import Record
 from collectfasta.remote import StoredObject
 from collectfasta.shadowing import noting_names
@@ -32,6 +33,9 @@ from collectfasta.transfer import again_if_passing
 
 PostProcessing = Generator[PostProcessed, None, None]
 MakeStage = Callable[[Sequence[SourceFile]], AbstractContextManager[Stage]]
+
+# The most that one request takes of S3, so that it takes no more of them.
+_DELETED_AT_A_TIME = 1000
 
 
 class DeployingCommand(collectstatic.Command):
@@ -44,6 +48,7 @@ class DeployingCommand(collectstatic.Command):
         record: What the run has planned and done so far.
         is_unpublished: A manifest is yet to be published.
         facts: What it took, when all is done.
+        progress: Shows how far the steps have come.
     """
 
     sources: dict[SourceFile, None]
@@ -52,6 +57,11 @@ class DeployingCommand(collectstatic.Command):
     record = Record()
     is_unpublished = False
     facts: str | None = None
+    progress: Progress
+
+    def warn(self, msg: str) -> None:
+        """Print a line that the user should see."""
+        self.log(msg, level=1)
 
     def deploy(self, strategy: Strategy[Any], is_post_processing: bool) -> PostProcessing:
         """Deploy in one pass or in two; yield what Django's post-processing yields."""
@@ -110,7 +120,7 @@ class DeployingCommand(collectstatic.Command):
                 if self.options.check:
                     refuse_unchecked(stage)
                 stack.enter_context(self._withdrawing(stage))
-                yield from stage.post_process(dry_run=self.dry_run)
+                yield from self._counted(stage.post_process(dry_run=self.dry_run))
             with in_words(sender, full=self.options.full):
                 kept = in_use | self._send_staged(deploy, stage)
                 self._delete_leftovers(deploy, stored, kept)
@@ -140,7 +150,7 @@ class DeployingCommand(collectstatic.Command):
     def _deploying(self, strategy: Strategy[Any]) -> Iterator[Deploy]:
         """Make a deploy ready and, however it ends, remember what it has done."""
         with in_words(strategy, full=self.options.full):
-            deploy = self.record.deploy = Deploy(strategy, self.options)
+            deploy = self.record.deploy = Deploy(strategy, self.options, self.progress)
         try:
             yield deploy
         finally:
@@ -159,7 +169,17 @@ class DeployingCommand(collectstatic.Command):
     def _post_process(self, strategy: Strategy[Any]) -> Iterator[PostProcessed]:
         found = {each.prefixed_path: (each.storage, each.path) for each in self.sources}
         with in_words(strategy, full=self.options.full):
-            yield from strategy.target_storage.post_process(found, dry_run=self.dry_run)
+            processed = strategy.target_storage.post_process(found, dry_run=self.dry_run)
+            yield from self._counted(processed)
+
+    def _counted(self, outcomes: Iterable[PostProcessed]) -> Iterator[PostProcessed]:
+        """Yield what becomes of the files, and count each once: there may be more outcomes."""
+        waiting = {each.prefixed_path for each in self.sources}
+        with self.progress.step("Post-processing", total=len(waiting)) as step:
+            for outcome in outcomes:
+                step.advance(int(outcome[0] in waiting))
+                waiting.discard(outcome[0])
+                yield outcome
 
     def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
         """Say what stays and, in a dry run, what would be sent."""
@@ -169,8 +189,10 @@ class DeployingCommand(collectstatic.Command):
                 self.log(f"Skipping '{source.path}' (not modified)")
                 if not self.dry_run:
                     strategy.on_skip_hook(source.path, source.prefixed_path, source.storage)
-            elif self.dry_run:
+                continue
+            if self.dry_run:
                 self.log(f"Pretending to copy '{self._label(source)}'", level=1)
+            self.log(f"To be sent: '{source.name}' ({why(each.reason, 1, strategy)})", level=3)
 
     def _label(self, source: SourceFile) -> str:
         """Return the path of a file that was found, and the name of one that was made of it."""
@@ -210,12 +232,19 @@ class DeployingCommand(collectstatic.Command):
     def _list_stored(self, strategy: Strategy[Any]) -> list[StoredObject] | None:
         """List for ``--clear`` and ``--prune`` what there is before anything is sent."""
         grace = self.options.grace
-        if self.options.prune:
-            return again_if_passing(strategy, lambda: list_to_prune(strategy, grace))
-        if not self.clear:
+        if not (self.clear or self.options.prune):
             return None
-        warn = partial(self.log, level=1)
-        return again_if_passing(strategy, lambda: list_stored(strategy, warn=warn))
+
+        def list_now() -> list[StoredObject] | None:
+            if self.options.prune:
+                return list_to_prune(strategy, grace)
+            return list_stored(strategy, warn=self.warn)
+
+        with self.progress.step("Listing", noun="object") as step:
+            with step.at_first("Listing", "request", requests_from_now(strategy)):
+                stored = again_if_passing(strategy, list_now)
+            step.advance(len(stored or ()))
+        return stored
 
     def _delete_leftovers(
         self, deploy: Deploy, stored: list[StoredObject] | None, kept: set[str]
@@ -234,11 +263,17 @@ class DeployingCommand(collectstatic.Command):
         storage, self.storage = self.storage, Leftovers(names)
         try:
             super().clear_dir("")
-            deleted = self.storage.deleted
-            again_if_passing(strategy, lambda: strategy.delete_files(deleted))
+            self._delete(strategy, self.storage.deleted)
         finally:
             self.storage = storage
         self.record.deleted = names
+
+    def _delete(self, strategy: Strategy[Any], names: Sequence[str]) -> None:
+        with self.progress.step("Deleting", total=len(names), noun="object") as step:
+            for first in range(0, len(names), _DELETED_AT_A_TIME):
+                some = names[first : first + _DELETED_AT_A_TIME]
+                again_if_passing(strategy, partial(strategy.delete_files, some))
+                step.advance(len(some))
 
 
 def _manifest_for(sender: Strategy[Any], stage: Stage) -> list[SourceFile]:
