@@ -209,7 +209,7 @@ def _decode(text: object) -> _Shard | None:
 
 def _decode_pair(values: object) -> Pair:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise TypeError(f"not a pair: {values!r}")
+        raise TypeError(values)
     return Pair(*values)
 
 

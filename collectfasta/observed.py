@@ -14,7 +14,14 @@ from collectfasta.source import SourceFile
 
 
 class SourceChangedError(CollectfastaError):
-    """A source file that is not what it was when it was hashed, or when its transfer began."""
+    """A source file that is not what it was when it was hashed, or when its transfer began.
+
+    Args:
+        what: What has happened to it, from the verb on.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"it {what}: run the command again")
 
 
 class ObservedSource(SourceFile):
@@ -46,7 +53,7 @@ class ObservedSource(SourceFile):
         observed = cls(source.path, source.prefixed_path, source.storage, source.expected)
         stamp = source.stamp()
         if source.expected not in (None, stamp):
-            raise SourceChangedError("it changed after it was hashed: run the command again")
+            raise SourceChangedError("changed after it was hashed")
         vars(observed).update(vars(source), _is_hashed=is_hashed, _on_read=on_read, _begun=stamp)
         if stamp[0] is not None:
             vars(observed)["size"] = stamp[0]
@@ -60,7 +67,7 @@ class ObservedSource(SourceFile):
             SourceChangedError: It has changed.
         """
         if self.stamp() != vars(self)["_begun"]:
-            raise SourceChangedError("it changed while it was being sent: run the command again")
+            raise SourceChangedError("changed while it was being sent")
 
     def open(self) -> File[Any]:
         """Open it for reading bytes."""

@@ -130,7 +130,8 @@ def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None
         if first is not source:
             refused[source.prefixed_path] = f"would overwrite {first.prefixed_path!r}"
     if refused:
-        raise PlanError(_list_failures("can't be stored under their names", refused))
+        listed = _list_failures("can't be stored under their names", refused)
+        raise PlanError(f"{listed}\nRename them, or leave them out by --ignore.")
 
 
 def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:

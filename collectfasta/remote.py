@@ -19,6 +19,9 @@ T = TypeVar("T")
 # The most objects that S3 and Google Cloud Storage name in one answer.
 _PAGE = 1000
 
+# What there is to do about an answer that no service gives.
+CHECK_ENDPOINT = "check the storage's endpoint, and any proxy on the way there."
+
 
 class ListingDeniedError(CollectfastaError):
     """The credentials may not list the target; objects can only be asked for one by one."""
@@ -55,8 +58,7 @@ def reading_listing(*others: type[Exception]) -> Iterator[None]:
         if isinstance(error, others):
             raise
         raise NoListingError(
-            f"The answer to a listing is no listing ({describe(error)}): check the storage's "
-            "endpoint, and what is between here and there."
+            f"The answer to a listing is no listing ({describe(error)}): {CHECK_ENDPOINT}"
         ) from error
 
 
@@ -71,7 +73,9 @@ def next_marker(marker: object, following: T) -> T:
         NoListingError: At the same place: it would be listed for ever.
     """
     if following is not None and following == marker:
-        raise NoListingError("The listing does not go on: each page leads to itself.")
+        raise NoListingError(
+            f"The listing does not go on, because a page leads to itself: {CHECK_ENDPOINT}"
+        )
     return following
 
 

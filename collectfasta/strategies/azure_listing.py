@@ -126,7 +126,7 @@ class BlobListing:
             page = self._answered_page(prefix, marker)
             if page is not None:
                 return page
-        raise ServiceResponseError("No listing came whole.")
+        raise ServiceResponseError("no answer to a listing came whole")
 
     def _answered_page(self, prefix: str, marker: str | None) -> _Page | None:
         """Ask for a page; None if the SDK does not show the answer.

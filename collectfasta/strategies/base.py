@@ -192,7 +192,7 @@ class Strategy(abc.ABC, Generic[S]):
         with source.open() as content:
             saved = storage.save(source.name, content)
         if saved != source.name:
-            raise ValueError(f"the storage saved it as {saved!r}")
+            raise ValueError(f"the storage saved it as {saved!r}: its save() has to keep names")
         return None
 
     def abort(self) -> None:

@@ -20,6 +20,7 @@ from requests import RequestException
 from storages.backends.gcloud import GoogleCloudStorage
 
 from collectfasta.checksums import Checksum
+from collectfasta.errors import CollectfastaError
 from collectfasta.remote import (
     ListingDeniedError,
     Page,
@@ -118,7 +119,15 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
         return path
 
     def prepare(self, threads: int) -> None:
-        """Give the storage's client, which all threads use, a connection for each."""
+        """Give the storage's client, which all threads use, a connection for each.
+
+        Raises:
+            CollectfastaError: The settings name no bucket.
+        """
+        if not self.target_storage.bucket_name:
+            raise CollectfastaError(
+                "The storage names no bucket: set bucket_name in its OPTIONS, or GS_BUCKET_NAME."
+            )
         self._threads = threads
         client = self.target_storage.client
         # It would ask for the bucket's metadata, in a thread of its own, to decorate traces.

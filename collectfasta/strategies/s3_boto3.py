@@ -80,7 +80,7 @@ class _WholeChunk(ReadFileChunk):
         left = max(len(self) - self.tell(), 0)
         content: bytes = super().read(amount)
         if len(content) < (left if amount is None or amount < 0 else min(left, amount)):
-            raise SourceChangedError("it became shorter while it was being sent")
+            raise SourceChangedError("became shorter while it was being sent")
         return content
 
 

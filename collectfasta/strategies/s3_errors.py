@@ -99,7 +99,10 @@ def explain(storage: Any, target_name: str, error: Exception) -> str | None:
             "profile or role that boto3 finds."
         )
     if isinstance(error, ParamValidationError):
-        return f"boto3 does not send what the storage asks for: {_in_one_line(error)}"
+        return (
+            "boto3 does not send what the storage asks for: correct its object_parameters "
+            f"(AWS_S3_OBJECT_PARAMETERS). {_in_one_line(error)}"
+        )
     if isinstance(error, BotoCoreError):
         return f"S3 can't be used at {where}: {_in_one_line(error)}"
     if isinstance(error, ListingDeniedError):
@@ -115,8 +118,8 @@ def _explain_configuration(storage: Any) -> str | None:
     endpoint = storage.endpoint_url
     if not storage.bucket_name:
         return (
-            "The storage of the static files names no bucket: set bucket_name in its OPTIONS, "
-            "or AWS_STORAGE_BUCKET_NAME."
+            "The storage names no bucket: set bucket_name in its OPTIONS, or "
+            "AWS_STORAGE_BUCKET_NAME."
         )
     if endpoint and not urlsplit(endpoint).netloc:
         return (
@@ -168,7 +171,7 @@ def _explain_denial(storage: Any, target_name: str, operation: str) -> str:
         )
     action = _ACTIONS.get(operation, f"s3:{operation}")
     if action == "s3:PutObject" and storage.default_acl:
-        action += " and s3:PutObjectAcl"
+        action = "s3:PutObject and s3:PutObjectAcl"
     return f"The credentials lack the permission {action} on {resource}*."
 
 
