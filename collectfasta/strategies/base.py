@@ -383,6 +383,6 @@ def load_strategy(klass: str | type | object) -> type[Strategy[Storage]]:
     if not isinstance(found, type) or not issubclass(found, Strategy):
         raise ImproperlyConfigured(
             f"{klass!r} is no strategy: strategies must be subclasses of "
-            f"{Strategy.__module__}.{Strategy.__qualname__}."
+            "collectfasta.strategies.Strategy."
         )
     return found

@@ -151,6 +151,13 @@ def _explain_code(storage: Any, target_name: str, code: str, operation: str) -> 
             f"The bucket {bucket!r} is in another region ({code}): correct the storage's "
             "region_name (AWS_S3_REGION_NAME)."
         )
+    if code == "AccessControlListNotSupported":
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+        return (
+            f"The bucket {bucket!r} takes no ACLs (AccessControlListNotSupported): set the "
+            "storage's default_acl (AWS_DEFAULT_ACL) to None, and no ACL in its object_parameters. "
+            "A bucket policy can make objects public."
+        )
     if code in ("AccessDenied", "403", "AllAccessDisabled"):
         return _explain_denial(storage, target_name, operation)
     return None
