@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import IO, Any
 
 from django.core.files.base import File
 
+from collectfasta.checksums import new_md5
 from collectfasta.errors import CollectfastaError
 from collectfasta.remote import source_md5
 from collectfasta.source import SourceFile
 
 
 class SourceChangedError(CollectfastaError):
-    """A source file that is not what it was when it was hashed, or when its transfer began.
-
-    Args:
-        what: What has happened to it, from the verb on.
-    """
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"it {what}: run the command again")
+    """A source file that is not what it was when it was hashed, or when its transfer began."""
 
 
 class ObservedSource(SourceFile):
@@ -53,7 +46,7 @@ class ObservedSource(SourceFile):
         observed = cls(source.path, source.prefixed_path, source.storage, source.expected)
         stamp = source.stamp()
         if source.expected not in (None, stamp):
-            raise SourceChangedError("changed after it was hashed")
+            raise SourceChangedError("it changed after it was hashed: run the command again")
         vars(observed).update(vars(source), _is_hashed=is_hashed, _on_read=on_read, _begun=stamp)
         if stamp[0] is not None:
             vars(observed)["size"] = stamp[0]
@@ -67,7 +60,7 @@ class ObservedSource(SourceFile):
             SourceChangedError: It has changed.
         """
         if self.stamp() != vars(self)["_begun"]:
-            raise SourceChangedError("changed while it was being sent")
+            raise SourceChangedError("it changed while it was being sent: run the command again")
 
     def open(self) -> File[Any]:
         """Open it for reading bytes."""
@@ -99,7 +92,7 @@ class _Reader:
         self._source = source
         self.digest: Any = None
         if vars(source)["_is_hashed"]:
-            self.digest = hashlib.md5(usedforsecurity=False)
+            self.digest = new_md5()
         self.hashed = 0
 
     def __getattr__(self, name: str) -> Any:

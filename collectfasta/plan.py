@@ -130,8 +130,7 @@ def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None
         if first is not source:
             refused[source.prefixed_path] = f"would overwrite {first.prefixed_path!r}"
     if refused:
-        advice = "Rename them, or leave them out by --ignore."
-        raise PlanError(_list_failures("can't be stored under their names", refused, advice))
+        raise PlanError(_list_failures("can't be stored under their names", refused))
 
 
 def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
@@ -147,10 +146,9 @@ def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> N
         raise PlanError(_list_failures("can't be read", missing))
 
 
-def _list_failures(what: str, causes: Mapping[str, str], *advice: str) -> str:
+def _list_failures(what: str, causes: Mapping[str, str]) -> str:
     lines = [f"Nothing was sent, because {len(causes)} of the files {what}:"]
-    lines += [f"  {name!r}: {cause}" for name, cause in causes.items()]
-    return "\n".join([*lines, *advice])
+    return "\n".join([*lines, *(f"  {name!r}: {cause}" for name, cause in causes.items())])
 
 
 # A source file, and what is known to be in its place.

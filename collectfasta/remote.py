@@ -19,16 +19,20 @@ T = TypeVar("T")
 # The most objects that S3 and Google Cloud Storage name in one answer.
 _PAGE = 1000
 
-# What there is to do about an answer that no service gives.
-CHECK_ENDPOINT = "check the storage's endpoint, and any proxy on the way there."
-
 
 class ListingDeniedError(CollectfastaError):
     """The credentials may not list the target; objects can only be asked for one by one."""
 
 
 class NoListingError(CollectfastaError):
-    """An answer to a listing that does not come from the storage's service, or not whole."""
+    """An answer to a listing that does not come from the storage's service, or not whole.
+
+    Args:
+        what: What is wrong with it, a sentence.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} Check the storage's endpoint, and any proxy on the way there.")
 
 
 # What parsers and those who use their outcome raise for an answer of another shape.
@@ -58,7 +62,7 @@ def reading_listing(*others: type[Exception]) -> Iterator[None]:
         if isinstance(error, others):
             raise
         raise NoListingError(
-            f"The answer to a listing is no listing ({describe(error)}): {CHECK_ENDPOINT}"
+            f"The answer to a listing is no listing ({describe(error)})."
         ) from error
 
 
@@ -73,9 +77,7 @@ def next_marker(marker: object, following: T) -> T:
         NoListingError: At the same place: it would be listed for ever.
     """
     if following is not None and following == marker:
-        raise NoListingError(
-            f"The listing does not go on, because a page leads to itself: {CHECK_ENDPOINT}"
-        )
+        raise NoListingError("The listing does not go on: each page leads to itself.")
     return following
 
 

@@ -13,10 +13,11 @@ from collectfasta.errors import CollectfastaError
 from collectfasta.shadowing import is_overridden
 from collectfasta.strategies.azure_retry import retry_options
 from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.patience import CONNECT_SECONDS, READ_SECONDS
 from collectfasta.strategies.requests_session import mount_pool, shorten_way
 
 # https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/storage/azure-storage-blob#other-client--per-operation-configuration
-_TIMEOUTS = {"connection_timeout": 20, "read_timeout": 60}
+_TIMEOUTS = {"connection_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
 
 
 def make_client(storage: AzureStorage, threads: int, counter: Counter) -> ContainerClient:

@@ -23,7 +23,7 @@ from azure.storage.blob import ContainerClient
 
 from collectfasta.executor import Executor
 from collectfasta.remote import next_marker, reading_listing
-from collectfasta.strategies.azure_retry import ATTEMPTS
+from collectfasta.strategies.patience import ATTEMPTS
 
 # The most blobs that the service gives in an answer.
 _PAGE = 5000

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import abc
 import gzip
-import hashlib
 import mimetypes
 import os
 import pkgutil
@@ -25,7 +24,7 @@ from django.core.files.storage import InMemoryStorage, Storage
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
-from collectfasta.checksums import md5
+from collectfasta.checksums import md5, new_md5
 from collectfasta.hints import Hints
 from collectfasta.remote import RemoteObject
 from collectfasta.shadowing import saving_under_exact_names, unwrapped
@@ -285,7 +284,7 @@ class HashStrategy(Strategy[S], abc.ABC):
         buffer = BytesIO()
         with gzip.GzipFile(mode="wb", fileobj=buffer, mtime=0.0) as compressor:
             compressor.write(force_bytes(contents))
-        return hashlib.md5(buffer.getvalue(), usedforsecurity=False).hexdigest()
+        return str(new_md5(buffer.getvalue()).hexdigest())
 
 
 class CachingHashStrategy(HashStrategy[S], abc.ABC):
@@ -299,8 +298,7 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
     def get_cache_key(self, path: str) -> str:
         """Return the prefix and 32 hexadecimal digits for a path."""
         name = path.encode(errors="surrogatepass")
-        digest = hashlib.md5(name, usedforsecurity=False).hexdigest()
-        return settings.cache_key_prefix + digest
+        return f"{settings.cache_key_prefix}{new_md5(name).hexdigest()}"
 
     def invalidate_cached_hash(self, path: str) -> None:
         """Forget the remote checksum of a file."""

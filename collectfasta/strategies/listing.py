@@ -15,13 +15,7 @@ from storages.utils import clean_name
 
 from collectfasta.checksums import md5
 from collectfasta.errors import CollectfastaError
-from collectfasta.remote import (
-    CHECK_ENDPOINT,
-    NoListingError,
-    RemoteIndex,
-    RemoteObject,
-    compare,
-)
+from collectfasta.remote import NoListingError, RemoteIndex, RemoteObject, compare
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy, S
@@ -230,9 +224,7 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
         keys: dict[str, None] = {}
         for key in self.list_keys():
             if key in keys:
-                raise NoListingError(
-                    f"The listing does not end, because it names {key!r} again: {CHECK_ENDPOINT}"
-                )
+                raise NoListingError(f"The listing does not end: it names {key!r} a second time.")
             keys[key] = None
         return [key[len(self.prefix) :] for key in keys if self._is_from_a_deploy(key)]
 

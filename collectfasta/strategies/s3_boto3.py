@@ -24,6 +24,7 @@ from collectfasta.remote import (
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
 from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.patience import ATTEMPTS
 from collectfasta.strategies.s3 import S3Object
 
 if TYPE_CHECKING:
@@ -37,9 +38,8 @@ _DELETE_BATCH = 1000
 # What the document that names them can't have: https://www.w3.org/TR/xml/#charsets
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
-# Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
-# "standard" mode, which also retries what a flaky network does and waits at random.
-_RETRIES = {"mode": "standard", "total_max_attempts": 5}
+# The "standard" mode also retries what a flaky network does, and waits at random.
+_RETRIES = {"mode": "standard", "total_max_attempts": ATTEMPTS}
 _RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_attempts"}
 
 
@@ -80,7 +80,7 @@ class _WholeChunk(ReadFileChunk):
         left = max(len(self) - self.tell(), 0)
         content: bytes = super().read(amount)
         if len(content) < (left if amount is None or amount < 0 else min(left, amount)):
-            raise SourceChangedError("became shorter while it was being sent")
+            raise SourceChangedError("it became shorter while it was being sent")
         return content
 
 

@@ -74,8 +74,8 @@ def in_memory(body: IO[bytes], size: int) -> mmap.mmap:
     memory = mmap.mmap(-1, size)
     for chunk in read_chunks(body, _READ_SIZE):
         if memory.tell() + len(chunk) > size:
-            raise SourceChangedError("became longer while it was being sent")
+            raise SourceChangedError("it became longer while it was being sent")
         memory.write(chunk)
     if memory.tell() < size:
-        raise SourceChangedError("became shorter while it was being sent")
+        raise SourceChangedError("it became shorter while it was being sent")
     return memory
