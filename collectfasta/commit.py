@@ -41,7 +41,7 @@ def commit(
         return own
     elsewhere = [each for each in (*own, stage.manifest) if each]
     strategy = sending_strategy(stage.manifest_storage)
-    with in_words(strategy, full=deploy.full):
+    with in_words(strategy, full=deploy.options.full):
         other = deploy.to(strategy)
         other.send(other.plan(elsewhere).uploads, on_sent)
     return own

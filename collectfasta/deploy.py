@@ -9,9 +9,9 @@ from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 
-from collectfasta import settings
 from collectfasta.checksums import ChecksumCache, Pair
 from collectfasta.errors import again, describe, redact
+from collectfasta.options import Options
 from collectfasta.plan import Decision, Plan, PlanError, make_plan
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
@@ -58,25 +58,21 @@ class Deploy:
 
     Args:
         strategy: Sends; it is made ready here.
-        dry_run: Write nothing.
-        forced: Send everything.
-        full: Tell the traceback behind each failure.
+        options: How.
 
     Attributes:
         pairs: What was remembered of the target's objects.
         report: What was sent and what failed so far.
-        full: As given.
+        options: As given.
     """
 
-    def __init__(self, strategy: Strategy[Any], *, dry_run: bool, forced: bool, full: bool) -> None:
-        threads = settings.threads
-        strategy.dry_run = dry_run
+    def __init__(self, strategy: Strategy[Any], options: Options) -> None:
+        strategy.dry_run = options.dry_run
         self.strategy = strategy
-        self.threads = strategy.default_threads if threads is None else threads
+        self.options = options
+        self.threads = strategy.default_threads if options.threads is None else options.threads
         self.report = Report()
         self.pairs: dict[str, Pair] = {}
-        self.full = full
-        self._forced = forced
         self._decisions: list[Decision] = []
         self._cache: ChecksumCache | None = None
         self._started = time.monotonic()
@@ -98,8 +94,8 @@ class Deploy:
                 self.strategy,
                 self.pairs,
                 threads=self.threads,
-                forced=self._forced,
-                full=self.full,
+                forced=self.options.forced,
+                full=self.options.full,
             ),
         )
         self._decisions += plan.decisions
@@ -114,12 +110,12 @@ class Deploy:
         plan = Plan(tuple(decisions))
         transfer(plan, self.strategy, self.report, threads=self.threads, on_sent=on_sent)
         if self.report.failures:
-            raise TransferError(describe_failures(self.report, self.strategy, full=self.full))
+            failures = describe_failures(self.report, self.strategy, full=self.options.full)
+            raise TransferError(failures)
 
     def to(self, strategy: Strategy[Any]) -> Deploy:
         """Return a deploy to another target in the same manner."""
-        dry_run = self.strategy.dry_run
-        return Deploy(strategy, dry_run=dry_run, forced=self._forced, full=self.full)
+        return Deploy(strategy, self.options)
 
     def remember(self) -> None:
         """Remember every object that is known to be in the storage, also of a run that failed.
@@ -128,7 +124,7 @@ class Deploy:
         wrong, and the next run need not send again what this one has sent. A run that has found out
         nothing leaves what was remembered before.
         """
-        if self._cache and self._decisions and not self.strategy.dry_run:
+        if self._cache and self._decisions and not self.options.dry_run:
             self._cache.save({**Plan(tuple(self._decisions)).pairs, **self.report.pairs})
 
     def tell(self, name: str, *, verbose: bool = False) -> str:
@@ -139,7 +135,7 @@ class Deploy:
             verbose: Say too what made the requests.
         """
         number, size, verb = len(self.report.sent), self.report.size, "sent"
-        if self.strategy.dry_run:
+        if self.options.dry_run:
             uploads = Plan(tuple(self._decisions)).uploads
             number, size = len(uploads), sum(each.source.size or 0 for each in uploads)
             verb = "to be sent"

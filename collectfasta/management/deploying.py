@@ -13,6 +13,7 @@ from collectfasta import settings
 from collectfasta.commit import commit, without_manifest
 from collectfasta.deploy import Deploy, in_words
 from collectfasta.leftovers import Leftovers, find_leftovers, list_stored
+from collectfasta.options import Options
 from collectfasta.plan import Plan, Reason, check_sources
 from collectfasta.shadowing import noting_names
 from collectfasta.source import SourceFile
@@ -29,17 +30,15 @@ class DeployingCommand(collectstatic.Command):
     Attributes:
         sources: The files, in the order in which they were found; a dict, to be asked for one too.
         strategy: Knows the storage; None where Django's own way is taken.
-        is_forced: Everything is sent.
+        options: What the run was asked for.
         is_unpublished: A manifest is yet to be published.
-        traceback: The traceback behind each failure is told.
         facts: What it took, when all is done.
     """
 
     sources: dict[SourceFile, None]
     strategy: Strategy[Any] | None = None
-    is_forced = False
+    options = Options()
     is_unpublished = False
-    traceback = False
     facts: str | None = None
 
     def deploy(self, strategy: Strategy[Any], is_post_processing: bool) -> PostProcessing:
@@ -56,7 +55,7 @@ class DeployingCommand(collectstatic.Command):
         """Send what was found, then let the storage post-process."""
         kept = {source.name for source in self.sources}
         with self._deploying(strategy) as deploy:
-            with in_words(strategy, full=self.is_full):
+            with in_words(strategy, full=self.options.full):
                 stored = self._list_stored(strategy)
                 plan = deploy.plan([*self.sources])
                 self._announce(strategy, plan)
@@ -69,22 +68,22 @@ class DeployingCommand(collectstatic.Command):
                         kept |= {name for name in processed[:2] if name}
                         yield processed
                 kept |= names
-            with in_words(strategy, full=self.is_full):
+            with in_words(strategy, full=self.options.full):
                 self._delete_leftovers(deploy, stored, kept)
 
     def _deploy_staged(self, strategy: Strategy[Any], sender: Strategy[Any]) -> PostProcessing:
         """Post-process locally, send the difference, the manifest last."""
-        with in_words(sender, full=self.is_full):
+        with in_words(sender, full=self.options.full):
             check_sources([*self.sources], sender)
         self.is_unpublished = True
         with self._deploying(sender) as deploy, ExitStack() as stack:
-            with in_words(sender, full=self.is_full):
+            with in_words(sender, full=self.options.full):
                 stored = self._list_stored(sender)
-            with staging(sender.secrets, full=self.is_full):
+            with staging(sender.secrets, full=self.options.full):
                 stage = stack.enter_context(strategy.stage([*self.sources]))
                 stack.enter_context(self._withdrawing(stage))
                 yield from stage.post_process(dry_run=self.dry_run)
-            with in_words(sender, full=self.is_full):
+            with in_words(sender, full=self.options.full):
                 self._send_staged(deploy, stage, stored)
 
     def _send_staged(self, deploy: Deploy, stage: Stage, stored: list[str] | None) -> None:
@@ -107,10 +106,8 @@ class DeployingCommand(collectstatic.Command):
     @contextmanager
     def _deploying(self, strategy: Strategy[Any]) -> Iterator[Deploy]:
         """Make a deploy ready and, however it ends, remember what it has done."""
-        with in_words(strategy, full=self.is_full):
-            deploy = Deploy(
-                strategy, dry_run=self.dry_run, forced=self.is_forced, full=self.is_full
-            )
+        with in_words(strategy, full=self.options.full):
+            deploy = Deploy(strategy, self.options)
         try:
             yield deploy
         finally:
@@ -128,7 +125,7 @@ class DeployingCommand(collectstatic.Command):
 
     def _post_process(self, strategy: Strategy[Any]) -> Iterator[PostProcessed]:
         found = {each.prefixed_path: (each.storage, each.path) for each in self.sources}
-        with in_words(strategy, full=self.is_full):
+        with in_words(strategy, full=self.options.full):
             yield from strategy.target_storage.post_process(found, dry_run=self.dry_run)
 
     def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
@@ -188,11 +185,6 @@ class DeployingCommand(collectstatic.Command):
             again_if_passing(strategy, lambda: strategy.delete_files(deleted))
         finally:
             self.storage = storage
-
-    @property
-    def is_full(self) -> bool:
-        """Whether tracebacks are told."""
-        return self.traceback or settings.debug
 
 
 def _manifest_for(sender: Strategy[Any], stage: Stage) -> list[SourceFile]:

@@ -18,6 +18,7 @@ from collectfasta import checks, settings
 from collectfasta.errors import CollectfastaError, describe, printable, redact
 from collectfasta.management.deploying import DeployingCommand
 from collectfasta.management.unattended import UnattendedCommand
+from collectfasta.options import Options, add_options, read_options
 from collectfasta.shadowing import unwrapped
 from collectfasta.source import SourceFile
 from collectfasta.staging import printable_outcome
@@ -38,18 +39,9 @@ class Command(UnattendedCommand, DeployingCommand):
         self.sources = {}
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add ``--disable-collectfasta`` to Django's options."""
+        """Add Collectfasta's options to Django's."""
         super().add_arguments(parser)
-        parser.add_argument(
-            "--disable-collectfasta",
-            action="store_true",
-            help="Run Django's own collectstatic command.",
-        )
-        parser.add_argument(
-            "--force",
-            action="store_true",
-            help="Send every file, also those that the storage has already.",
-        )
+        add_options(parser)
 
     def get_check_kwargs(self, options: dict[str, Any]) -> Any:
         """Leave Collectfasta's checks out where Django's own command is asked for."""
@@ -84,14 +76,12 @@ class Command(UnattendedCommand, DeployingCommand):
         Raises:
             CommandError: Collectfasta's settings can't be used.
         """
-        disabled = options.pop("disable_collectfasta", False)
-        forced = options.pop("force", False)
         super().set_options(**options)
-        self.is_forced = self.clear or forced
-        self.traceback = options.get("traceback", False)
         self.sources, self.strategy, self.facts = {}, None, None
-        if disabled or self.symlink or not self._is_enabled():
+        if options.get("disable_collectfasta") or self.symlink or not self._is_enabled():
             return
+        self._refuse_problems()
+        self.options = self._read_options(options)
         self.strategy = self._make_strategy()
 
     @staticmethod
@@ -107,11 +97,21 @@ class Command(UnattendedCommand, DeployingCommand):
         configured = settings.strategy or strategy_for(staticfiles_storage.__class__)
         return load_strategy(configured) if configured else None
 
-    def _make_strategy(self) -> Strategy[Any] | None:
+    @staticmethod
+    def _refuse_problems() -> None:
         for problem in chain.from_iterable(check(None) for check in checks.ALL_CHECKS):
             # Warnings are told before the command, where checks are run at all.
             if problem.is_serious():
                 raise CommandError(f"{problem.msg} {problem.hint or ''}".rstrip())
+
+    @staticmethod
+    def _read_options(options: dict[str, Any]) -> Options:
+        try:
+            return read_options(options)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+
+    def _make_strategy(self) -> Strategy[Any] | None:
         failure = self._explain_storage()
         if failure:
             raise CommandError(failure)
@@ -121,7 +121,7 @@ class Command(UnattendedCommand, DeployingCommand):
             self.log(f"Collectfasta has no strategy for {name}: Django's own way is taken.")
             return None
         strategy = strategy_class(self.storage)
-        strategy.dry_run = self.dry_run
+        strategy.dry_run = self.options.dry_run
         self.storage = strategy.target_storage
         return strategy
 
@@ -135,11 +135,11 @@ class Command(UnattendedCommand, DeployingCommand):
         except ImproperlyConfigured:
             raise
         except Exception as error:  # noqa: BLE001 - it may ask its remote, by any SDK
-            cause = describe(error, settings.secrets(), full=self.is_full)
+            cause = describe(error, settings.secrets(), full=self.options.full)
             reason = explain_unmade(django_settings.STORAGES[STATICFILES_STORAGE_ALIAS], error)
             if reason:
                 reason = redact(reason, settings.secrets())
-                return f"{reason}\n{cause}" if self.is_full else reason
+                return f"{reason}\n{cause}" if self.options.full else reason
             return (
                 f"The storage of the static files can't be made: {cause}\n"
                 "If it is the manifest of an earlier deploy that can't be loaded, delete that: it "
