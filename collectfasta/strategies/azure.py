@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ from azure.storage.blob import (
 )
 from storages.backends.azure_storage import AzureStorage
 
-from collectfasta.checksums import Checksum, new_md5, read_chunks
+from collectfasta.checksums import Checksum, read_chunks
 from collectfasta.remote import ListingDeniedError, RemoteObject
 from collectfasta.shadowing import saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
@@ -192,7 +193,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         self, blob: Any, first: bytes, chunks: Iterable[bytes], settings: ContentSettings
     ) -> tuple[Any, int]:
         """Send a large file in blocks, one after the other, and return the answer and its size."""
-        digest = new_md5()
+        digest = hashlib.md5(usedforsecurity=False)
         blocks: list[BlobBlock] = []
         size = 0
         for chunk in itertools.chain((first,), chunks):
@@ -248,7 +249,7 @@ class AzureBlobManifestFileSystemStrategy(TwoPassFileSystemStrategy):
 
 
 def _md5(content: bytes) -> bytearray:
-    return bytearray(new_md5(content).digest())
+    return bytearray(hashlib.md5(content, usedforsecurity=False).digest())
 
 
 def _describe(name: str, blob: BlobProperties) -> RemoteObject:
