@@ -26,7 +26,14 @@ class ListingDeniedError(CollectfastaError):
 
 
 class NoListingError(CollectfastaError):
-    """An answer to a listing that does not come from the storage's service, or not whole."""
+    """An answer to a listing that does not come from the storage's service, or not whole.
+
+    Args:
+        what: What is wrong with it, a sentence.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} Check the storage's endpoint, and any proxy on the way there.")
 
 
 # What parsers and those who use their outcome raise for an answer of another shape.
@@ -56,8 +63,7 @@ def reading_listing(*others: type[Exception]) -> Iterator[None]:
         if isinstance(error, others):
             raise
         raise NoListingError(
-            f"The answer to a listing is no listing ({describe(error)}): check the storage's "
-            "endpoint, and what is between here and there."
+            f"The answer to a listing is no listing ({describe(error)})."
         ) from error
 
 

@@ -25,6 +25,7 @@ from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
 from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.patience import ATTEMPTS
 from collectfasta.strategies.s3 import S3Object
 from collectfasta.strategies.s3_boto3_files import Files, Watcher
 
@@ -39,9 +40,8 @@ _DELETE_BATCH = 1000
 # What the document that names them can't have: https://www.w3.org/TR/xml/#charsets
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
-# Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
-# "standard" mode, which also retries what a flaky network does and waits at random.
-_RETRIES = {"mode": "standard", "total_max_attempts": 5}
+# The "standard" mode also retries what a flaky network does, and waits at random.
+_RETRIES = {"mode": "standard", "total_max_attempts": ATTEMPTS}
 _RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_attempts"}
 
 

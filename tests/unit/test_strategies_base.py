@@ -500,7 +500,7 @@ class TestLoadStrategy:
         with pytest.raises(ImproperlyConfigured) as raised:
             load_strategy(what)
         assert repr(what) in str(raised.value)
-        assert "collectfasta.strategies.base.Strategy" in str(raised.value)
+        assert "collectfasta.strategies.Strategy" in str(raised.value)
 
     def test_an_instance_is_no_strategy(self) -> None:
         with pytest.raises(ImproperlyConfigured):
