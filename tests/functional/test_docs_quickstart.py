@@ -228,7 +228,10 @@ def on_google(
     client.close()
 
 
-@pytest.fixture(params=[pytest.param("on_s3", marks=pytest.mark.s3), "on_azure", "on_google"])
+_ON_S3 = [pytest.mark.s3, pytest.mark.needs_s3("public access blocks")]
+
+
+@pytest.fixture(params=[pytest.param("on_s3", marks=_ON_S3), "on_azure", "on_google"])
 def followed(request: pytest.FixtureRequest) -> Followed:
     """What came of following the page on each of the three in turn."""
     fixture: Followed = request.getfixturevalue(request.param)
@@ -260,6 +263,7 @@ def test_the_url_in_the_settings_leads_to_the_files(followed: Followed) -> None:
         assert answer.status == 200
 
 
+@pytest.mark.needs_s3("public access blocks")
 def test_the_manifest_storage_that_it_names_is_all_that_is_to_be_changed(
     on_s3: Followed,
 ) -> None:
