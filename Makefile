@@ -49,14 +49,14 @@ $(AZURITE)/.ready: tests/servers/package-lock.json
 
 .PHONY: lint
 lint: $(VENV)/.ready ## run the linters and the type check
-	$(BIN)/ruff check $(SOURCES) docs
-	$(BIN)/ruff format --check $(SOURCES) docs
-	$(BIN)/mypy $(SOURCES)
+	$(BIN)/ruff check $(SOURCES) docs hatch_build.py
+	$(BIN)/ruff format --check $(SOURCES) docs hatch_build.py
+	$(BIN)/mypy $(SOURCES) hatch_build.py
 
 .PHONY: format
 format: $(VENV)/.ready ## format the sources and mend what ruff can
-	$(BIN)/ruff check --fix $(SOURCES) docs
-	$(BIN)/ruff format $(SOURCES) docs
+	$(BIN)/ruff check --fix $(SOURCES) docs hatch_build.py
+	$(BIN)/ruff format $(SOURCES) docs hatch_build.py
 
 # Tests wait for servers most of their time. Each worker has servers of its own.
 WORKERS ?= 3
