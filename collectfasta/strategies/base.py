@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import gzip
+import importlib
 import mimetypes
 import os
 import pkgutil
@@ -394,7 +395,7 @@ def load_strategy(klass: str | type | object) -> type[Strategy[Storage]]:
     found: object = klass
     if isinstance(klass, str):
         try:
-            found = pkgutil.resolve_name(klass)
+            found = _resolve(klass)
         except Exception as error:
             raise ImproperlyConfigured(f"{klass!r} can't be imported: {error}.") from error
     if not isinstance(found, type) or not issubclass(found, Strategy):
@@ -403,3 +404,12 @@ def load_strategy(klass: str | type | object) -> type[Strategy[Storage]]:
             "collectfasta.strategies.Strategy."
         )
     return found
+
+
+def _resolve(path: str) -> object:
+    try:
+        return pkgutil.resolve_name(path)
+    except AttributeError:
+        # Raised too where the module can't be imported, for the lack of an SDK for instance.
+        importlib.import_module(path.rpartition(".")[0])
+        raise
