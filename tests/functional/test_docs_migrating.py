@@ -10,7 +10,8 @@ import pytest
 from collectfasta import settings
 from collectfasta.checks import check_names
 from tests.conftest import StaticTree
-from tests.pages import PageProject, Place, Section, examples, section, sections
+from tests.markdown import read, table
+from tests.pages import PageProject, Place, Section, examples, sections
 from tests.servers.clouds.s3 import S3Cloud
 
 FILES = {"css/site.css": b"a {}", "js/app.js": b"run()", "js/app.js.map": b"{}"}
@@ -18,15 +19,14 @@ EVERYONE = "http://acs.amazonaws.com/groups/global/AllUsers"
 # https://github.com/antonagestam/collectfast/blob/master/collectfast/settings.py, and the strategy
 # that its command asks for; Collectfasta 3.3.5 has the same.
 OLD = {"STRATEGY", "CACHE", "CACHE_KEY_PREFIX", "THREADS", "ENABLED", "DEBUG"}
-SCRIPTS = section("migrating", "From aws s3 sync and others")
+SCRIPTS = Section("migrating", "From aws s3 sync and others")
+PAGE = read("migrating.md")
+COLLECTFAST = table(PAGE, "Collectfast", "now", "")
+COLLECTFASTA_3 = table(PAGE, "setting", "in 3.3", "now")
 
 
 def names(text: str, prefix: str) -> set[str]:
     return {*re.findall(rf"`{prefix}(\w+)`", text)}
-
-
-def in_column(found: Section, number: int, prefix: str) -> set[str]:
-    return {name for row in found.rows for name in names(row[number], prefix)}
 
 
 def projects(example: Section, cloud: S3Cloud, tree: StaticTree, root: Path) -> PageProject:
@@ -51,31 +51,25 @@ def project(s3_obstore: S3Cloud, tree: StaticTree, tmp_path: Path) -> PageProjec
 
 
 def test_every_setting_of_collectfast_has_a_row() -> None:
-    assert in_column(section("migrating", "From Collectfast"), 0, "COLLECTFAST_") == OLD
+    assert {name for row in COLLECTFAST for name in names(row[0], "COLLECTFAST_")} == OLD
 
 
 def test_settings_of_collectfast_keep_what_is_behind_their_prefix() -> None:
-    rows = section("migrating", "From Collectfast").rows
-    pairs = [(names(row[0], "COLLECTFAST_"), names(row[1], "COLLECTFASTA_")) for row in rows]
-    assert [new for _, new in pairs] == [old for old, _ in pairs]
+    new = [names(row[1], "COLLECTFASTA_") for row in COLLECTFAST]
+    assert new == [names(row[0], "COLLECTFAST_") for row in COLLECTFAST]
 
 
 def test_every_setting_of_collectfasta_has_a_row() -> None:
-    told = in_column(section("migrating", "From Collectfasta 3"), 0, "COLLECTFASTA_")
-    assert {f"COLLECTFASTA_{name}" for name in told} == {*settings.names()}
+    assert sorted(row[0].strip("`") for row in COLLECTFASTA_3) == sorted(settings.names())
 
 
 def test_settings_that_are_new_are_told_as_such() -> None:
-    rows = section("migrating", "From Collectfasta 3").rows
-    new = [row for row in rows if names(row[0], "COLLECTFASTA_") and row[2].startswith("[new]")]
-    assert {name for row in new for name in names(row[0], "COLLECTFASTA_")} == {
-        name.removeprefix("COLLECTFASTA_") for name in settings.names()
-    } - OLD
+    new = {row[0].strip("`") for row in COLLECTFASTA_3 if row[2].startswith("[new]")}
+    assert new == {*settings.names()} - {f"COLLECTFASTA_{name}" for name in OLD}
 
 
 def test_defaults_are_those_of_the_code() -> None:
-    rows = section("migrating", "From Collectfasta 3").rows
-    told = {row[0].strip("`"): row[1].strip("`") for row in rows}
+    told = {row[0].strip("`"): row[1].strip("`") for row in COLLECTFASTA_3}
     assert told["COLLECTFASTA_CACHE"] == f'"{settings.cache}"'
     assert told["COLLECTFASTA_CACHE_KEY_PREFIX"] == f'"{settings.cache_key_prefix}"'
     assert told["COLLECTFASTA_ENABLED"] == str(settings.enabled)
@@ -95,14 +89,14 @@ def test_every_example_is_executed() -> None:
 
 def test_all_python_is_before_or_after() -> None:
     blocks = [block for each in sections("migrating") for block in each.blocks]
-    first = {block.code.splitlines()[0] for block in blocks if block.language == "python"}
+    first = {block.text.splitlines()[0] for block in blocks if block.language == "python"}
     assert first == {"# before", "# myproject/settings.py"}
 
 
 def test_what_becomes_of_collectfast_deploys(
     s3_obstore: S3Cloud, tree: StaticTree, tmp_path: Path
 ) -> None:
-    example = section("migrating", "From Collectfast")
+    example = Section("migrating", "From Collectfast")
     projects(example, s3_obstore, tree, tmp_path / "project").deploy()
     assert s3_obstore.keys() == [f"static/{name}" for name in FILES]
 
