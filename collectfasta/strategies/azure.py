@@ -7,6 +7,8 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
@@ -27,12 +29,13 @@ from azure.storage.blob import (
 from storages.backends.azure_storage import AzureStorage
 
 from collectfasta.checksums import Checksum, read_chunks
-from collectfasta.remote import ListingDeniedError, RemoteObject
+from collectfasta.remote import ListingDeniedError, RemoteObject, reading_listing
 from collectfasta.shadowing import saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.azure_client import make_client
 from collectfasta.strategies.azure_errors import CREDENTIALS_REFUSED, answer_of, explain
 from collectfasta.strategies.azure_listing import BlobListing
+from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -134,9 +137,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     def _listing(self) -> BlobListing:
         return BlobListing(self._container, self.target_storage.timeout, self._threads)
 
-    def list_keys(self) -> Iterable[str]:
-        """Return every key under the prefix, which the SDK leaves percent-encoded in places."""
-        return (blob.key for blob in self._listing.all(self.prefix))
+    def list_keys(self) -> Iterator[tuple[str, timedelta | None]]:
+        """Return every key under the prefix, and how long ago its blob was written."""
+        for blob in self._listing.all(self.prefix):
+            with reading_listing():
+                written = parsedate_to_datetime(blob.modified) if blob.modified else None
+            yield blob.key, age_of(written, self._count.date) if written else None
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one blob; one that may not be read is there, but unknown."""

@@ -42,12 +42,14 @@ class ListedBlob:
         etag: Its ETag, without quotation marks.
         size: Its size in bytes.
         md5: Its MD5 in hexadecimal, None where the container keeps none.
+        modified: When it was last written, as HTTP has it.
     """
 
     key: str
     etag: str
     size: int
     md5: str | None
+    modified: str | None = None
 
 
 class _Page(NamedTuple):
@@ -171,4 +173,5 @@ def _describe(blob: Any) -> ListedBlob:
         properties.findtext("Etag").strip('"'),
         int(properties.findtext("Content-Length")),
         base64.b64decode(md5).hex() if md5 else None,
+        properties.findtext("Last-Modified"),
     )

@@ -7,8 +7,9 @@ import io
 import itertools
 import mimetypes
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from google.api_core.exceptions import Forbidden, NotFound, RetryError
@@ -30,6 +31,7 @@ from collectfasta.remote import (
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies import gcloud_retry
 from collectfasta.strategies.base import secrets_of
+from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.gcloud_client import prepare_client
 from collectfasta.strategies.gcloud_errors import explain
@@ -51,7 +53,7 @@ _FORBIDDEN = re.compile(r"[\r\n]|\A\.well-known/acme-challenge/")
 _SECRETS = ("client_secret", "refresh_token", "token")
 
 _PAGE = 1000
-_FIELDS = "items(name,size,generation,md5Hash,crc32c),nextPageToken"
+_FIELDS = "items(name,size,generation,md5Hash,crc32c,timeCreated),nextPageToken"
 
 
 class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
@@ -156,9 +158,13 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
                 marker = next_marker(marker, listing.next_page_token)
                 yield Page(entries, is_last=marker is None)
 
-    def list_keys(self) -> Iterable[str]:
-        """Return every key under the prefix."""
-        return (key for page in self._pages() for key, _ in page.entries)
+    def list_keys(self) -> Iterator[tuple[str, timedelta | None]]:
+        """Return every key under the prefix, and how long ago this generation was written."""
+        for page in self._pages():
+            for key, blob in page.entries:
+                with reading_listing():
+                    written = blob.time_created
+                yield key, age_of(written, self._count.date) if written else None
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
