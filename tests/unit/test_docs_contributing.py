@@ -76,6 +76,11 @@ def test_every_module_is_in_the_table_and_no_other() -> None:
     assert sorted(named) == sorted(MODULES)
 
 
+@pytest.mark.parametrize("word", sorted({*re.findall(r"`make ([a-z-]+)`", PAGE)}))
+def test_make_knows_every_word(word: str) -> None:
+    assert re.search(rf"^{word}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_every_path_exists(path: str) -> None:
     assert (ROOT / path).exists()

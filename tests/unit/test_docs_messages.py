@@ -26,7 +26,7 @@ OTHERS = "Messages of Django, django-storages and the SDKs"
 _MISTAKES_OF_PROGRAMS = {"AttributeError", "NotImplementedError"}
 
 _FIELD = "…"
-_FIELD_IN_LOG = re.compile(r"%[sdr]")
+_FIELD_TO_FILL = re.compile(r"%[sdr]|\{\w*\}")
 _FIELD_IN_PAGE = re.compile(r"<[a-z ]+>")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SPAN = re.compile(r"`([^`]+)`")
@@ -60,7 +60,7 @@ class Collector(ast.NodeVisitor):
         self.texts: list[Text] = []
 
     def _add(self, node: ast.expr, text: str) -> None:
-        text = " ".join(_FIELD_IN_LOG.sub(_FIELD, text).split())
+        text = " ".join(_FIELD_TO_FILL.sub(_FIELD, text).split())
         self.texts.append(Text(f"{self._name}:{node.lineno}", text))
 
     def visit_Constant(self, node: ast.Constant) -> None:
