@@ -11,6 +11,7 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.storage import InMemoryStorage
 
 from collectfasta.errors import CollectfastaError
+from collectfasta.output import plural
 from collectfasta.plan import Reason
 from collectfasta.record import Record
 from collectfasta.redirection import RedirectedStage
@@ -88,4 +89,4 @@ def _why(reason: Reason, strategy: Strategy[Any]) -> str:
 
 
 def _objects(number: int) -> str:
-    return f"{number:,} object{'' if number == 1 else 's'}"
+    return f"{number:,} {plural(number, 'object')}"

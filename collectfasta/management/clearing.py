@@ -17,6 +17,8 @@ from collectfasta.leftovers import (
     published_names,
 )
 from collectfasta.options import Options
+from collectfasta.plan import requests_from_now
+from collectfasta.progress import Progress
 from collectfasta.record import Record
 from collectfasta.remote import StoredObject
 from collectfasta.strategies import Strategy
@@ -32,20 +34,31 @@ class ClearingCommand(collectstatic.Command):
     Attributes:
         options: What the run was asked for.
         record: What the run has planned and done so far.
+        progress: Shows how far the steps have come.
     """
 
     options = Options()
     record = Record()
+    progress: Progress
+
+    def warn(self, msg: str) -> None:
+        """Print a line that the user should see."""
+        self.log(msg, level=1)
 
     def list_stored(self, strategy: Strategy[Any]) -> list[StoredObject] | None:
         """List what there is, before anything is sent; None where nothing is to be deleted."""
-        grace = self.options.grace
-        if self.options.prune:
-            return again_if_passing(strategy, lambda: list_to_prune(strategy, grace))
-        if not self.clear:
+        if not (self.clear or self.options.prune):
             return None
-        warn = partial(self.log, level=1)
-        return again_if_passing(strategy, lambda: list_stored(strategy, warn=warn))
+        with self.progress.step("Listing", noun="object") as step:
+            with step.at_first("Listing", "request", requests_from_now(strategy)):
+                stored = again_if_passing(strategy, partial(self._list_now, strategy))
+            step.advance(len(stored or ()))
+        return stored
+
+    def _list_now(self, strategy: Strategy[Any]) -> list[StoredObject] | None:
+        if self.options.prune:
+            return list_to_prune(strategy, self.options.grace)
+        return list_stored(strategy, warn=self.warn)
 
     def names_in_use(self, strategy: Strategy[Any], *, is_replaced: bool) -> set[str]:
         """Return what the manifest of the last deploy names, where pruning has to keep that.
@@ -89,7 +102,9 @@ class ClearingCommand(collectstatic.Command):
             self._delete(strategy, leftovers.deleted)
 
     def _delete(self, strategy: Strategy[Any], names: Sequence[str]) -> None:
-        for first in range(0, len(names), _DELETED_AT_A_TIME):
-            some = names[first : first + _DELETED_AT_A_TIME]
-            again_if_passing(strategy, partial(strategy.delete_files, some))
-            self.record.deleted += some
+        with self.progress.step("Deleting", total=len(names), noun="object") as step:
+            for first in range(0, len(names), _DELETED_AT_A_TIME):
+                some = names[first : first + _DELETED_AT_A_TIME]
+                again_if_passing(strategy, partial(strategy.delete_files, some))
+                self.record.deleted += some
+                step.advance(len(some))

@@ -9,7 +9,7 @@ from typing import Any
 
 from collectfasta import settings
 from collectfasta.commit import commit, plan_elsewhere, without_manifest
-from collectfasta.deploy import Deploy, in_words
+from collectfasta.deploy import Deploy, in_words, why
 from collectfasta.difference import refuse_unchecked, stage_to_check, verdict
 from collectfasta.management.clearing import ClearingCommand
 from collectfasta.plan import Plan, PlanError, Reason, check_sources
@@ -94,7 +94,7 @@ class DeployingCommand(ClearingCommand):
                 if self.options.check:
                     refuse_unchecked(stage)
                 stack.enter_context(self._withdrawing(stage))
-                yield from stage.post_process(dry_run=self.dry_run)
+                yield from self._counted(stage.post_process(dry_run=self.dry_run))
             with in_words(sender, full=self.options.full):
                 kept = in_use | self._send_staged(deploy, stage)
                 self.delete_leftovers(deploy, stored, kept)
@@ -124,7 +124,7 @@ class DeployingCommand(ClearingCommand):
     def _deploying(self, strategy: Strategy[Any]) -> Iterator[Deploy]:
         """Make a deploy ready and, however it ends, remember what it has done."""
         with in_words(strategy, full=self.options.full):
-            deploy = self.record.deploy = Deploy(strategy, self.options)
+            deploy = self.record.deploy = Deploy(strategy, self.options, self.progress)
         try:
             yield deploy
         finally:
@@ -143,7 +143,17 @@ class DeployingCommand(ClearingCommand):
     def _post_process(self, strategy: Strategy[Any]) -> Iterator[PostProcessed]:
         found = {each.prefixed_path: (each.storage, each.path) for each in self.sources}
         with in_words(strategy, full=self.options.full):
-            yield from strategy.target_storage.post_process(found, dry_run=self.dry_run)
+            processed = strategy.target_storage.post_process(found, dry_run=self.dry_run)
+            yield from self._counted(processed)
+
+    def _counted(self, outcomes: Iterable[PostProcessed]) -> Iterator[PostProcessed]:
+        """Yield what becomes of the files, and count each once: there may be more outcomes."""
+        waiting = {each.prefixed_path for each in self.sources}
+        with self.progress.step("Post-processing", total=len(waiting)) as step:
+            for outcome in outcomes:
+                step.advance(int(outcome[0] in waiting))
+                waiting.discard(outcome[0])
+                yield outcome
 
     def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
         """Say what stays and, in a dry run, what would be sent."""
@@ -153,8 +163,10 @@ class DeployingCommand(ClearingCommand):
                 self.log(f"Skipping '{source.path}' (not modified)")
                 if not self.dry_run:
                     strategy.on_skip_hook(source.path, source.prefixed_path, source.storage)
-            elif self.dry_run:
+                continue
+            if self.dry_run:
                 self.log(f"Pretending to copy '{self._label(source)}'", level=1)
+            self.log(f"To be sent: '{source.name}' ({why(each.reason, 1, strategy)})", level=3)
 
     def _label(self, source: SourceFile) -> str:
         """Return the path of a file that was found, and the name of one that was made of it."""

@@ -33,6 +33,7 @@ from collectfasta.remote import ListingDeniedError, RemoteObject, reading_listin
 from collectfasta.shadowing import saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.azure_client import make_client
+from collectfasta.strategies.azure_errors import CREDENTIALS_REFUSED, answer_of, explain
 from collectfasta.strategies.azure_listing import BlobListing
 from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
@@ -44,15 +45,6 @@ _ONE_REQUEST = 4 * 1024 * 1024
 
 # https://learn.microsoft.com/rest/api/storageservices/blob-batch: at most 256 requests.
 _DELETE_BATCH = 256
-
-# https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
-_CREDENTIALS_REFUSED = {
-    "AuthenticationFailed",
-    "AuthorizationFailure",
-    "InvalidAuthenticationInfo",
-    "KeyBasedAuthenticationNotPermitted",
-    "NoAuthenticationInformation",
-}
 
 # https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -137,7 +129,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                 checksum = Checksum("md5", blob.md5) if blob.md5 else None
                 yield RemoteObject(by_key[blob.key], blob.etag, blob.size, checksum)
         except HttpResponseError as error:
-            if error.status_code == 403 and _code(error) not in _CREDENTIALS_REFUSED:
+            if error.status_code == 403 and answer_of(error)[1] not in CREDENTIALS_REFUSED:
                 raise ListingDeniedError(str(error)) from error
             raise
 
@@ -241,32 +233,11 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     def answer_of(self, error: Exception) -> tuple[int | None, str]:
         """Return HTTP status and code of the answer behind an error; None and "" without one."""
-        return getattr(error, "status_code", None), _code(error)
+        return answer_of(error)
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Azure refuses for good, and what to do."""
-        container = self.target_storage.azure_container
-        if isinstance(error, ListingDeniedError):
-            return f"The credentials may not list the container {container!r}."
-        code = _code(error)
-        if code == "ContainerNotFound":
-            return (
-                f"The container {container!r} does not exist: create it, or correct the "
-                "storage's azure_container (AZURE_CONTAINER)."
-            )
-        if code in _CREDENTIALS_REFUSED or getattr(error, "status_code", None) == 401:
-            return (
-                f"The credentials for the container {container!r} are refused, or have expired: "
-                "correct the storage's account_name and account_key, connection_string, sas_token "
-                "or token_credential, or the account's network rules."
-            )
-        if getattr(error, "status_code", None) == 403:
-            return (
-                f"The credentials are refused or lack a permission on the container {container!r}: "
-                "a deploy needs to list, read, write and delete, as the role Storage Blob Data "
-                "Contributor may."
-            )
-        return None
+        return explain(self.target_storage.azure_container, error)
 
 
 class AzureBlobManifestMemoryStrategy(TwoPassInMemoryStrategy):
@@ -281,12 +252,6 @@ class AzureBlobManifestFileSystemStrategy(TwoPassFileSystemStrategy):
 
     storage_class: ClassVar[str | None] = AzureBlobStrategy.storage_class
     second_strategy = AzureBlobStrategy
-
-
-def _code(error: Exception) -> str:
-    """Return the service's code of an error; the SDK makes an enum's member of those it knows."""
-    code = getattr(error, "error_code", "")
-    return str(getattr(code, "value", code))
 
 
 def _md5(content: bytes) -> bytearray:

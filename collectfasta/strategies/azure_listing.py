@@ -23,7 +23,7 @@ from azure.storage.blob import ContainerClient
 
 from collectfasta.executor import Executor
 from collectfasta.remote import next_marker, reading_listing
-from collectfasta.strategies.azure_retry import ATTEMPTS
+from collectfasta.strategies.patience import ATTEMPTS
 
 # The most blobs that the service gives in an answer.
 _PAGE = 5000
@@ -128,7 +128,7 @@ class BlobListing:
             page = self._answered_page(prefix, marker)
             if page is not None:
                 return page
-        raise ServiceResponseError("No listing came whole.")
+        raise ServiceResponseError("no answer to a listing came whole")
 
     def _answered_page(self, prefix: str, marker: str | None) -> _Page | None:
         """Ask for a page; None if the SDK does not show the answer.

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 from google.api_core.exceptions import Forbidden, NotFound, RetryError
 from google.auth.exceptions import GoogleAuthError, TransportError
-from google.auth.transport.requests import AuthorizedSession
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob
 from requests import RequestException
@@ -34,10 +33,10 @@ from collectfasta.strategies import gcloud_retry
 from collectfasta.strategies.base import secrets_of
 from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.gcloud_client import prepare_client
 from collectfasta.strategies.gcloud_errors import explain
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
-from collectfasta.strategies.requests_session import mount_pool, shorten_way
 
 # What is sent in one request is held in memory, so larger files go by resumable upload, in chunks
 # that must be multiples of 256 KiB (https://cloud.google.com/storage/docs/resumable-uploads).
@@ -122,12 +121,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     def prepare(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""
         self._threads = threads
-        client = self.target_storage.client
-        # It would ask for the bucket's metadata, in a thread of its own, to decorate traces.
-        client._bucket_metadata_cache = None
-        mount_pool(client._http, threads, self._count)
-        if type(client._http) is AuthorizedSession:
-            shorten_way(client._http)
+        prepare_client(self.target_storage, threads, self._count)
 
     # What is there
 

@@ -20,6 +20,7 @@ from collectfasta.management.deploying import DeployingCommand
 from collectfasta.management.reporting import reporting
 from collectfasta.management.unattended import UnattendedCommand
 from collectfasta.options import Options, add_options, read_options, refuse_ours
+from collectfasta.output import style_for
 from collectfasta.record import Record
 from collectfasta.report import ReportError, check_path
 from collectfasta.shadowing import unwrapped
@@ -71,7 +72,7 @@ class Command(UnattendedCommand, DeployingCommand):
         with reporting(lambda: self.record, self.interrupted, lambda text: self.stderr.write(text)):
             output = super()._execute(*args, **options)
         if self.facts and self.verbosity >= 1:
-            self.stdout.write(self.facts)
+            self.stdout.write(self.facts, self.style.SUCCESS)
         return output
 
     def set_options(self, **options: Any) -> None:
@@ -82,6 +83,8 @@ class Command(UnattendedCommand, DeployingCommand):
         """
         super().set_options(**options)
         self.sources, self.strategy, self.facts = {}, None, None
+        colors = {name: options.get(name, False) for name in ("no_color", "force_color")}
+        self.style = style_for(self.stdout, **colors)
         where = self._where_django_works(options)
         if where:
             self._refuse_ours(options, where)
@@ -94,6 +97,7 @@ class Command(UnattendedCommand, DeployingCommand):
             self.record = Record()
             name = self.storage.__class__.__name__
             self._refuse_ours(options, f"for {name}, which it has no strategy for")
+        self.show_progress(self.verbosity if self.strategy else 0)
 
     def _where_django_works(self, options: dict[str, Any]) -> str | None:
         """Return what makes Django's own way to be taken, None where nothing does."""
@@ -193,6 +197,11 @@ class Command(UnattendedCommand, DeployingCommand):
     def log(self, msg: str, level: int = 2) -> None:
         """Print a line, in which no name of a file can end it or steer the terminal."""
         super().log(msg if self.strategy is None else printable(msg), level)
+
+    def warn(self, msg: str) -> None:
+        """Print a line that the user should see."""
+        if self.verbosity >= 1:
+            self.stdout.write(printable(msg), self.style.WARNING)
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
         """Gather a file that a finder found; all are deployed as a whole later."""

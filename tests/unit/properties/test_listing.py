@@ -177,6 +177,8 @@ plain_names = st.sets(paths_of(plain_characters), max_size=12)
 @some_examples
 @given(locations, plain_names, plain_names, page_sizes, st.integers(0, 4))
 @example("static", {"a", "b"}, {"a", "c"}, 2, 0)
+# A range begins with a key before which nothing in ASCII is.
+@example("", {"+", "<", "</<", "a"}, {"+", "<", "</<", "<<", "<<<", "a", "b", "é"}, 1, 3)
 def test_leapfrog_takes_no_more_requests_than_a_plain_listing_and_one_for_each_range(
     bucket: ListedBucket,
     engine: str,
