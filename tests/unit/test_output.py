@@ -1,150 +1,189 @@
-"""Streams that are lost, closed, full or unable to spell what is written."""
+"""Streams, colours, words and the warnings of the logger."""
 
 from __future__ import annotations
 
 import io
-import os
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, Any
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
+from django.core.management.base import OutputWrapper
+from django.core.management.color import no_style
 
-from collectfasta.output import SteadyStream
+from collectfasta.output import SteadyStream, amount, count, style_for, telling_warnings
+
+LOGGER = logging.getLogger("collectfasta")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestIsatty:
+    def test_of_a_terminal(self) -> None:
+        assert SteadyStream(Terminal()).isatty()
+
+    def test_of_a_pipe(self) -> None:
+        assert not SteadyStream(io.StringIO()).isatty()
+
+    def test_of_no_stream(self) -> None:
+        assert not SteadyStream(None).isatty()
+
+    def test_of_a_closed_one(self) -> None:
+        stream = io.StringIO()
+        stream.close()
+        assert not SteadyStream(stream).isatty()
+
+
+def test_a_text_is_written_where_the_bar_is_out_of_its_way() -> None:
+    out = io.StringIO()
+    stream = SteadyStream(out)
+
+    @contextmanager
+    def aside() -> Iterator[None]:
+        out.write("<")
+        yield
+        out.write(">")
+
+    stream.aside = aside
+    stream.write("text")
+
+    assert out.getvalue() == "<text>"
+
+
+class TestStyleFor:
+    @pytest.fixture(autouse=True)
+    def on_a_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let Django find a terminal: it looks at sys.stdout, whatever is written to."""
+        monkeypatch.setattr("django.core.management.color.supports_color", lambda: True)
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        monkeypatch.delenv("DJANGO_COLORS", raising=False)
+
+    def test_a_terminal_is_coloured(self) -> None:
+        style = style_for(OutputWrapper(Terminal()))
+        assert style.SUCCESS("sent").startswith("\x1b[")
+
+    def test_anything_else_is_not(self) -> None:
+        assert style_for(OutputWrapper(io.StringIO())) is no_style()
+
+    def test_no_color_takes_colours_from_a_terminal(self) -> None:
+        assert style_for(OutputWrapper(Terminal()), no_color=True) is no_style()
+
+    def test_the_variable_takes_colours_from_a_terminal(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert style_for(OutputWrapper(Terminal())) is no_style()
+
+    def test_force_color_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NO_COLOR", "1")
+        style = style_for(OutputWrapper(io.StringIO()), force_color=True)
+        assert style.SUCCESS("sent").startswith("\x1b[")
+
+    def test_the_palette_is_the_users(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DJANGO_COLORS", "nocolor")
+        assert style_for(OutputWrapper(Terminal())).SUCCESS("sent") == "sent"
 
 
 @contextmanager
-def giving_up(stream: IO[str]) -> Iterator[IO[str]]:
-    """Close a stream in the end whose closing would fail: it flushes once more."""
-    yield stream
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-    stream.close()
+def unconfigured() -> Iterator[None]:
+    """Take away the handlers, which are pytest's own."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(logging.root, "handlers", [])
+        yield
 
 
-@pytest.fixture
-def nobody() -> Iterator[IO[str]]:
-    """The writing end of a pipe that nobody reads."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    with giving_up(open(writer, "w")) as stream:
-        yield stream
+class TestTellingWarnings:
+    @pytest.fixture
+    def told(self) -> list[str]:
+        return []
 
+    @pytest.fixture
+    def hidden(self) -> list[None]:
+        return []
 
-@pytest.fixture
-def losses() -> list[str]:
-    """What the stream's owner was told."""
-    return []
+    @pytest.fixture
+    def telling(self, told: list[str], hidden: list[None]) -> AbstractContextManager[None]:
+        @contextmanager
+        def aside() -> Iterator[None]:
+            hidden.append(None)
+            yield
 
+        return telling_warnings(told.append, aside)
 
-def steady(stream: Any, losses: list[str]) -> SteadyStream:
-    made = SteadyStream(stream, losses.append)
-    made.is_steady = True
-    return made
-
-
-def test_what_nobody_reads_is_told_once(nobody: IO[str], losses: list[str]) -> None:
-    stream = steady(nobody, losses)
-
-    for _ in range(3):
-        stream.write("a message")
-        stream.flush()
-
-    assert losses == ["Broken pipe"]
-
-
-def test_stream_that_is_not_steady_yet_raises(nobody: IO[str]) -> None:
-    stream = SteadyStream(nobody)
-    stream.write("a message")
-
-    with pytest.raises(BrokenPipeError):
-        stream.flush()
-
-
-def test_full_disk_is_told(losses: list[str]) -> None:
-    with giving_up(open("/dev/full", "w")) as full:
-        stream = steady(full, losses)
-        stream.write("a message")
-        stream.flush()
-
-    assert losses == ["No space left on device"]
-
-
-def test_stream_that_the_process_has_not_is_told(losses: list[str]) -> None:
-    steady(None, losses).write("a message")
-
-    assert losses == ["it is closed"]
-
-
-def test_stream_that_was_closed_is_told(losses: list[str]) -> None:
-    closed = io.StringIO()
-    closed.close()
-
-    steady(closed, losses).write("a message")
-
-    assert losses == ["ValueError: I/O operation on closed file"]
-
-
-@pytest.mark.parametrize("is_steady", [True, False])
-def test_what_the_encoding_lacks_is_escaped(losses: list[str], is_steady: bool) -> None:
-    written = io.BytesIO()
-    stream = SteadyStream(io.TextIOWrapper(written, encoding="ascii"), losses.append)
-    stream.is_steady = is_steady
-
-    stream.write("é.js")
-    stream.flush()
-
-    assert (written.getvalue(), losses) == (rb"\xe9.js", [])
-
-
-def test_other_attributes_are_the_streams() -> None:
-    assert SteadyStream(io.StringIO("all of it")).getvalue() == "all of it"
-
-
-def test_stream_that_can_not_be_flushed_need_not_be() -> None:
-    class WriteOnly:
-        text = ""
-
-        def write(self, text: str) -> None:
-            self.text += text
-
-    written = WriteOnly()
-    stream = steady(written, [])
-    stream.write("a message")
-    stream.flush()
-
-    assert written.text == "a message"
-
-
-class TestEnd:
-    def test_lost_stdout_fails_nothing_that_follows(
-        self, nobody: IO[str], losses: list[str], monkeypatch: pytest.MonkeyPatch
+    def test_a_warning_that_no_handler_gets_is_told_once(
+        self,
+        telling: AbstractContextManager[None],
+        told: list[str],
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
-        """The interpreter flushes it once more."""
-        monkeypatch.setattr("sys.stdout", nobody)
-        stream = steady(nobody, losses)
-        stream.write("a message")
+        with unconfigured(), telling:
+            LOGGER.warning("%d files", 3)
 
-        stream.end()
-        nobody.flush()
+        assert told == ["3 files"]
+        assert capsys.readouterr().err == ""
 
-        assert losses == ["Broken pipe"]
+    def test_what_is_less_than_a_warning_is_not_told(
+        self,
+        telling: AbstractContextManager[None],
+        told: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(LOGGER, "level", logging.DEBUG)
+        with unconfigured(), telling:
+            LOGGER.info("nothing much")
 
-    def test_stream_of_the_caller_stays_as_it_is(self, nobody: IO[str], losses: list[str]) -> None:
-        stream = steady(nobody, losses)
-        stream.write("a message")
+        assert told == []
 
-        stream.end()
+    def test_nothing_is_told_where_python_is_to_tell_nothing(
+        self,
+        telling: AbstractContextManager[None],
+        told: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(logging, "lastResort", None)
+        monkeypatch.setattr(logging, "raiseExceptions", False)
+        with unconfigured(), telling:
+            LOGGER.warning("3 files")
 
-        with pytest.raises(BrokenPipeError):
-            nobody.flush()
+        assert told == []
 
-    def test_what_was_written_is_handed_on(self) -> None:
-        reader, writer = os.pipe()
-        with open(reader) as read, open(writer, "w") as written:
-            stream = steady(written, [])
-            stream.write("a message\n")
-            stream.end()
+    def test_a_warning_that_a_handler_gets_is_left_to_it(
+        self,
+        telling: AbstractContextManager[None],
+        told: list[str],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with telling:
+            LOGGER.warning("3 files")
 
-            assert read.readline() == "a message\n"
+        assert (caplog.messages, told) == (["3 files"], [])
+
+    def test_a_handler_finds_the_bar_out_of_its_way(
+        self, telling: AbstractContextManager[None], hidden: list[None]
+    ) -> None:
+        with telling:
+            LOGGER.warning("3 files")
+
+        assert len(hidden) == 1
+
+    def test_nothing_is_told_when_the_command_has_ended(
+        self, telling: AbstractContextManager[None], told: list[str]
+    ) -> None:
+        with telling:
+            pass
+        with unconfigured():
+            LOGGER.warning("3 files")
+
+        assert told == []
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 objects"), (1, "1 object"), (2, "2 objects")])
+def test_a_number_has_its_noun(number: int, words: str) -> None:
+    assert count(number, "object") == words
+
+
+def test_an_amount_has_a_plain_space() -> None:
+    assert amount(1536) == "1.5 KB"
