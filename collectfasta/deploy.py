@@ -86,6 +86,11 @@ class Deploy:
             self._cache = ChecksumCache(strategy.target_id)
             self.pairs = self._cache.load()
 
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """What was decided so far, in the order of the plans."""
+        return self._decisions
+
     def plan(self, files: Sequence[SourceFile]) -> Plan:
         """Decide for each file.
 

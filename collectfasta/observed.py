@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import IO, Any
 
 from django.core.files.base import File
 
+from collectfasta.checksums import new_md5
 from collectfasta.errors import CollectfastaError
 from collectfasta.remote import source_md5
 from collectfasta.source import SourceFile
@@ -99,7 +99,7 @@ class _Reader:
         self._source = source
         self.digest: Any = None
         if vars(source)["_is_hashed"]:
-            self.digest = hashlib.md5(usedforsecurity=False)
+            self.digest = new_md5()
         self.hashed = 0
 
     def __getattr__(self, name: str) -> Any:

@@ -72,7 +72,16 @@ class Plan:
 
 
 class PlanError(CollectfastaError):
-    """Source files that can't be deployed; nothing was sent."""
+    """Source files that can't be deployed; nothing was sent.
+
+    Args:
+        what: What they can't, as the end of a sentence.
+        causes: Why, by the files' prefixed paths.
+    """
+
+    def __init__(self, what: str, causes: Mapping[str, str]) -> None:
+        super().__init__(_list_failures(what, causes))
+        self.causes = causes
 
 
 def make_plan(
@@ -136,7 +145,7 @@ def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None
         if first is not source:
             refused[source.prefixed_path] = f"would overwrite {first.prefixed_path!r}"
     if refused:
-        raise PlanError(_list_failures("can't be stored under their names", refused))
+        raise PlanError("can't be stored under their names", refused)
 
 
 def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
@@ -149,7 +158,7 @@ def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> N
         except OSError as error:
             missing[source.prefixed_path] = describe(error, strategy.secrets)
     if missing:
-        raise PlanError(_list_failures("can't be read", missing))
+        raise PlanError("can't be read", missing)
 
 
 def _list_failures(what: str, causes: Mapping[str, str]) -> str:
@@ -228,7 +237,7 @@ class _Planner:
             else:
                 failed[source.prefixed_path] = describe(error, secrets, full=self.full)
         if failed:
-            raise PlanError(_list_failures("can't be compared", dict(sorted(failed.items()))))
+            raise PlanError("can't be compared", dict(sorted(failed.items())))
         return [decisions.get(each.name) or self._compare((each, None)) for each in self.sources]
 
     def _look_up(self, found: _Found) -> Decision:

@@ -267,13 +267,13 @@ def describe_failures(report: Report, strategy: Strategy[Any], *, full: bool) ->
     lines = [f"{head} to {strategy.target_name}:"]
     failures = dict(sorted(report.failures.items()))
     if report.refusal is not None:
-        lines[0] += f" {_cause(report.refusal, strategy)}"
+        lines[0] += f" {cause_of(report.refusal, strategy)}"
         reason = _reason(strategy, report.refusal)
         failures = {k: v for k, v in failures.items() if _reason(strategy, v) != reason}
         if full:
             lines.append(describe(report.refusal, strategy.secrets, full=True))
     for name, error in failures.items():
-        lines.append(f"  {name!r}: {_cause(error, strategy)}")
+        lines.append(f"  {name!r}: {cause_of(error, strategy)}")
         if full:
             lines.append(describe(error, strategy.secrets, full=True))
     if any(map(strategy.is_passing, report.failures.values())):
@@ -281,5 +281,6 @@ def describe_failures(report: Report, strategy: Strategy[Any], *, full: bool) ->
     return redact("\n".join(lines), strategy.secrets)
 
 
-def _cause(error: Exception, strategy: Strategy[Any]) -> str:
+def cause_of(error: Exception, strategy: Strategy[Any]) -> str:
+    """Say why a file was not sent."""
     return strategy.explain_error(error) or describe(error, strategy.secrets)

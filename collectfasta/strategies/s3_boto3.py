@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ from collectfasta.remote import (
 )
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
+from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.patience import ATTEMPTS
 from collectfasta.strategies.s3 import S3Object
 from collectfasta.strategies.s3_boto3_files import Files, Watcher
 
@@ -37,9 +40,8 @@ _DELETE_BATCH = 1000
 # What the document that names them can't have: https://www.w3.org/TR/xml/#charsets
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
-# Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
-# "standard" mode, which also retries what a flaky network does and waits at random.
-_RETRIES = {"mode": "standard", "total_max_attempts": 5}
+# The "standard" mode also retries what a flaky network does, and waits at random.
+_RETRIES = {"mode": "standard", "total_max_attempts": ATTEMPTS}
 _RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_attempts"}
 
 
@@ -105,10 +107,8 @@ class Boto3Engine:
         try:
             with reading_listing():
                 answer = self._list(prefix, start_after)
-                entries = [
-                    (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
-                    for each in answer.get("Contents", ())
-                ]
+                date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+                entries = [_listed(each, date) for each in answer.get("Contents", ())]
                 return Page(entries, is_last=not answer["IsTruncated"])
         except ClientError as error:
             if error.response["Error"].get("Code") in ("AccessDenied", "403"):
@@ -201,6 +201,12 @@ class Boto3Engine:
             for error in answer.get("Errors", ()):
                 refusal: Any = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 200}}
                 raise ClientError(refusal, "DeleteObjects")
+
+
+def _listed(entry: Mapping[str, Any], date: str | None) -> tuple[str, S3Object]:
+    written = entry.get("LastModified")
+    age = age_of(written, date) if isinstance(written, datetime) else None
+    return entry["Key"], S3Object(entry["ETag"].strip('"'), entry["Size"], age=age)
 
 
 def _make_client(storage: Any, threads: int) -> S3Client:

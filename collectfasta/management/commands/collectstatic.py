@@ -17,9 +17,12 @@ from django.core.management.base import CommandError, CommandParser
 from collectfasta import checks, settings
 from collectfasta.errors import CollectfastaError, describe, printable, redact
 from collectfasta.management.deploying import DeployingCommand
+from collectfasta.management.reporting import reporting
 from collectfasta.management.unattended import UnattendedCommand
-from collectfasta.options import Options, add_options, read_options
+from collectfasta.options import Options, add_options, read_options, refuse_ours
 from collectfasta.output import style_for
+from collectfasta.record import Record
+from collectfasta.report import ReportError, check_path
 from collectfasta.shadowing import unwrapped
 from collectfasta.source import SourceFile
 from collectfasta.staging import printable_outcome
@@ -64,9 +67,10 @@ class Command(UnattendedCommand, DeployingCommand):
         return f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest."
 
     def _execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command and, behind Django's summary, say what it took."""
-        self.is_unpublished = False
-        output = super()._execute(*args, **options)
+        """Run the command; behind Django's summary say what it took, and write the report."""
+        self.is_unpublished, self.options, self.record = False, Options(), Record()
+        with reporting(lambda: self.record, self.interrupted, lambda text: self.stderr.write(text)):
+            output = super()._execute(*args, **options)
         if self.facts and self.verbosity >= 1:
             self.stdout.write(self.facts, self.style.SUCCESS)
         return output
@@ -81,12 +85,51 @@ class Command(UnattendedCommand, DeployingCommand):
         self.sources, self.strategy, self.facts = {}, None, None
         colors = {name: options.get(name, False) for name in ("no_color", "force_color")}
         self.style = style_for(self.stdout, **colors)
-        if options.get("disable_collectfasta") or self.symlink or not self._is_enabled():
+        where = self._where_django_works(options)
+        if where:
+            self._refuse_ours(options, where)
             return
         self._refuse_problems()
-        self.options = self._read_options(options)
-        self.strategy = self._make_strategy()
+        self._take(self._read_options(options))
+        self.strategy = self.record.strategy = self._make_strategy()
+        if self.strategy is None:
+            # Nothing is known of what Django does, so there is nothing to report.
+            self.record = Record()
+            name = self.storage.__class__.__name__
+            self._refuse_ours(options, f"for {name}, which it has no strategy for")
         self.show_progress(self.verbosity if self.strategy else 0)
+
+    def _where_django_works(self, options: dict[str, Any]) -> str | None:
+        """Return what makes Django's own way to be taken, None where nothing does."""
+        if options.get("disable_collectfasta"):
+            return "with --disable-collectfasta"
+        if self.symlink:
+            return "with --link"
+        return None if self._is_enabled() else "while COLLECTFASTA_ENABLED is False"
+
+    @staticmethod
+    def _refuse_ours(options: dict[str, Any], where: str) -> None:
+        try:
+            refuse_ours(options, where)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+
+    def _take(self, options: Options) -> None:
+        """Take the options of a run that begins now.
+
+        Raises:
+            CommandError: The report can't be written.
+        """
+        if options.report is not None:
+            try:
+                check_path(options.report)
+            except ReportError as error:
+                raise CommandError(str(error)) from None
+        self.options, self.record = options, Record(options)
+        self.dry_run = options.dry_run
+        if options.check:
+            # Nothing is written, so there is nothing to confirm.
+            self.interactive = False
 
     @staticmethod
     def _is_enabled() -> bool:
