@@ -1,7 +1,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/servers/node_modules
-SOURCES := $(wildcard collectfasta tests example benchmarks)
+SOURCES := $(wildcard collectfasta tests example benchmarks noxfile.py)
 
 # Newest first, but 3.13 and 3.12 before 3.14, which fewer packages have wheels for. Each candidate
 # is run: pyenv puts a shim of every version in PATH, which fails unless that version is chosen.
@@ -109,6 +109,15 @@ ceph:
 test-django: $(VENV)/.ready ## run Django's own tests of staticfiles with Collectfasta installed
 	$(BIN)/python tests/django/run.py
 
+.PHONY: test-all
+test-all: servers $(VENV)-nox/.ready ## run each Python with each Django (ARGS="--list" tells which)
+	$(VENV)-nox/bin/python -m nox $(ARGS)
+
+$(VENV)-nox/.ready:
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet nox==2026.10.20
+	touch $@
+
 # The account is made up by docker-compose.yml; its key is "collectfasta" in base64.
 .PHONY: test-docker
 test-docker: ## run "make test" against the servers of docker-compose.yml
@@ -173,6 +182,14 @@ $(VENV)-benchmarks/collectfasta/.ready: $(IN_BENCHMARKS)/collectfasta.txt \
 	    --no-build-isolation --no-deps .
 	touch $@
 
+# Tools as the other combinations have them, and of all that pyproject.toml has a bound for the lowest.
+requirements: lowest-requirements
+.PHONY: lowest-requirements
+lowest-requirements:
+	grep 'pyproject.toml:test' test-requirements.txt | $(COMPILE) --constraint - \
+	    --resolution lowest-direct --all-extras --group test \
+	    --output-file lowest-requirements.txt pyproject.toml
+
 requirements: localstack-requirements
 .PHONY: localstack-requirements
 localstack-requirements:
@@ -204,6 +221,10 @@ $(VENV)-dist/.ready: $(VENV)/.ready
 	    build==1.6.1 twine==7.0.0
 	touch $@
 
+.PHONY: test-packages
+test-packages: dist servers ## install the packages with each extra by itself, and deploy
+	$(BIN)/python tests/packages/run.py
+
 # Strict: without it, what the service does not know passes for sound.
 .PHONY: audit
 audit: $(VENV)-audit/.ready ## ask PyPI and npm for known vulnerabilities of all that is pinned
@@ -221,7 +242,7 @@ $(VENV)-audit/.ready:
 .PHONY: clean
 clean: ## remove all that the other words make
 	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(VENV)-docs
-	rm -rf $(VENV)-localstack
+	rm -rf $(VENV)-localstack $(VENV)-nox $(VENV)-packages
 	rm -rf $(AZURITE) build dist docs/_build
 	rm -rf .coverage .coverage.* .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -25,7 +26,14 @@ class ListingDeniedError(CollectfastaError):
 
 
 class NoListingError(CollectfastaError):
-    """An answer to a listing that does not come from the storage's service, or not whole."""
+    """An answer to a listing that does not come from the storage's service, or not whole.
+
+    Args:
+        what: What is wrong with it, a sentence.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} Check the storage's endpoint, and any proxy on the way there.")
 
 
 # What parsers and those who use their outcome raise for an answer of another shape.
@@ -55,8 +63,7 @@ def reading_listing(*others: type[Exception]) -> Iterator[None]:
         if isinstance(error, others):
             raise
         raise NoListingError(
-            f"The answer to a listing is no listing ({describe(error)}): check the storage's "
-            "endpoint, and what is between here and there."
+            f"The answer to a listing is no listing ({describe(error)})."
         ) from error
 
 
@@ -109,6 +116,19 @@ class RemoteObject:
         if pair is None or not self.version or pair.version != self.version:
             return self
         return replace(self, pair=pair)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What a storage says of an object that may be left over.
+
+    Attributes:
+        name: Its name, relative to the storage's location.
+        age: How long ago it was last written, None if the listing does not tell.
+    """
+
+    name: str
+    age: timedelta | None = None
 
 
 class RemoteIndex:
@@ -217,8 +237,8 @@ def leapfrog(
     Args:
         keys: The expected keys, in any order.
         list_from: Lists the bucket in the order of the keys' UTF-8, from an expected key on
-            (including it); the second argument is the last key of the page before, or "". Called
-            from several threads.
+            (including it); the second argument is a key before it that it may begin behind, the
+            last of the page before, for instance, or "". Called from several threads.
         threads: How many pages are asked for at a time.
 
     Yields:
@@ -236,7 +256,11 @@ def leapfrog(
     rest = expected[bisect_right(expected, last) :]
     if not rest:
         return
-    outcomes = Executor(threads).run(partial(_list_range, list_from, last), _split(rest, threads))
+    ranges = _split(rest, threads)
+    # Nothing between two ranges is expected: where no text just before a key can be asked from, as
+    # with a letter that is not of ASCII, its range begins where the one before it ends.
+    tasks = zip([last, *(each[-1] for each in ranges)], ranges, strict=False)
+    outcomes = Executor(threads).run(partial(_list_range, list_from), tasks)
     with closing(outcomes):
         for _, hits, error in outcomes:
             if error is not None:
@@ -252,9 +276,10 @@ def _split(expected: Sequence[str], threads: int) -> list[Sequence[str]]:
 
 
 def _list_range(
-    list_from: Callable[[str, str], Page[T]], last: str, expected: Sequence[str]
+    list_from: Callable[[str, str], Page[T]], task: tuple[str, Sequence[str]]
 ) -> list[tuple[str, T]]:
-    """List the expected keys of one range, page by page; they come after the last key."""
+    """List the expected keys of one range, page by page; they come after the key beside them."""
+    last, expected = task
     wanted, position = set(expected), 0
     found: list[tuple[str, T]] = []
     while position < len(expected):

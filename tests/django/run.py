@@ -1,8 +1,10 @@
 """Run Django's own ``staticfiles_tests`` with ``collectfasta`` installed, on each Django release.
 
-Each release has a virtual environment of its own under ``.venv-django``, with the source
-distribution that holds its tests. Both are made once, and anew when the pinned requirements or the
-interpreter change. All tests of a release run in one process: see ``staticfiles_suite``.
+Each release has a virtual environment of its own under ``.venv-django``, made once, and anew when
+the pinned requirements or the interpreter change. With ``--here`` the tests run in the environment
+of this interpreter, with the Django that is installed there. The source distributions that hold the
+tests are kept in ``.venv-django/src``. All tests of a release run in one process: see
+``staticfiles_suite``.
 """
 
 from __future__ import annotations
@@ -12,14 +14,17 @@ import hashlib
 import subprocess
 import sys
 import tarfile
+import tempfile
 import venv
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIREMENTS = REPOSITORY / "test-requirements.txt"
 SUITE = Path(__file__).with_name("staticfiles_suite.py")
+ENVIRONMENTS = REPOSITORY / ".venv-django"
 
 
 @dataclass(frozen=True)
@@ -54,16 +59,14 @@ RELEASES = (
 
 
 class Environment:
-    """A virtual environment with one Django release, its tests, and this checkout."""
+    """A virtual environment with one Django release and this checkout."""
 
     def __init__(self, release: Release) -> None:
         self._release = release
-        self._root = REPOSITORY / ".venv-django" / release.series
-        self._source = self._root / "src"
+        self._root = ENVIRONMENTS / release.series
         self._stamp = self._root / "made-from"
         scripts = "Scripts" if sys.platform == "win32" else "bin"
         self.python = self._root / scripts / "python"
-        self.tests = self._source / f"django-{release.version}" / "tests"
 
     def make(self) -> None:
         """Make it, unless it is there and made from the same things.
@@ -76,7 +79,6 @@ class Environment:
         print(f"Making an environment with Django {self._release.version}.", flush=True)
         venv.create(self._root, clear=True, with_pip=True)
         self._install()
-        self._unpack_tests()
         self._stamp.write_text(self._made_from())
 
     def _made_from(self) -> str:
@@ -85,10 +87,11 @@ class Environment:
 
     def _install(self) -> None:
         constraints = self._root / "constraints.txt"
-        constraints.write_text("".join(_pins_without_django()))
+        constraints.write_text("".join(pins_without_django()))
         django = f"Django=={self._release.version}"
-        self._pip("install", f"--constraint={constraints}", "hatchling", "editables", django)
-        self._pip(
+        pip(self.python, "install", f"--constraint={constraints}", "hatchling", "editables", django)
+        pip(
+            self.python,
             "install",
             f"--constraint={constraints}",
             "--no-build-isolation",
@@ -96,33 +99,58 @@ class Environment:
             django,
         )
 
-    def _unpack_tests(self) -> None:
-        django = f"Django=={self._release.version}"
-        self._pip("download", "--no-deps", "--no-binary=django", f"--dest={self._source}", django)
-        with tarfile.open(self._source / f"django-{self._release.version}.tar.gz") as archive:
-            archive.extractall(self._source, filter="data")
 
-    def _pip(self, *arguments: str) -> None:
-        pip = [str(self.python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *arguments], check=True)
-
-
-def _pins_without_django() -> Iterable[str]:
+def pins_without_django() -> Iterable[str]:
+    """Return the lines of the pinned requirements but Django's."""
     with REQUIREMENTS.open() as lines:
         return [line for line in lines if not line.startswith("django==")]
 
 
+def pip(python: Path, *arguments: str) -> None:
+    """Run an interpreter's pip."""
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    subprocess.run([python, "-m", "pip", *quiet, *arguments], check=True)
+
+
+def tests_of(version: str) -> Path:
+    """Return the directory of a Django version's tests, downloaded unless it is there.
+
+    Raises:
+        subprocess.CalledProcessError: pip fails; it has printed why.
+    """
+    name = f"django-{version}"
+    sources = ENVIRONMENTS / "src"
+    if not (sources / name).exists():
+        sources.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=sources) as directory:
+            options = ("--no-deps", "--no-binary=django", f"--dest={directory}")
+            pip(Path(sys.executable), "download", *options, f"Django=={version}")
+            with tarfile.open(Path(directory, f"{name}.tar.gz")) as archive:
+                archive.extractall(directory, filter="data")
+            Path(directory, name).rename(sources / name)
+    return sources / name / "tests"
+
+
 def run(release: Release) -> bool:
-    """Run a release's tests and return whether they passed."""
+    """Run a release's tests in its environment and return whether they passed."""
     environment = Environment(release)
     try:
         environment.make()
+        return run_suite(environment.python, release.version)
     except subprocess.CalledProcessError as error:
         print(f"Django {release.version}: no environment: {error}", file=sys.stderr)
         return False
-    print(f"Django {release.version}, Python {sys.version.split()[0]}:", flush=True)
-    suite = subprocess.run([environment.python, SUITE, environment.tests], check=False)
-    return suite.returncode == 0
+
+
+def run_suite(python: Path, version: str) -> bool:
+    """Run a version's tests by an interpreter that has it, and return whether they passed.
+
+    Raises:
+        subprocess.CalledProcessError: pip fails; it has printed why.
+    """
+    tests = tests_of(version)
+    print(f"Django {version}, Python {sys.version.split()[0]}:", flush=True)
+    return subprocess.run([python, SUITE, tests], check=False).returncode == 0
 
 
 def main() -> int:
@@ -134,7 +162,15 @@ def main() -> int:
         choices=[release.series for release in RELEASES],
         help="only this release (may be given several times)",
     )
-    wanted = parser.parse_args().django
+    parser.add_argument(
+        "--here",
+        action="store_true",
+        help="only with the Django that this interpreter has, in its own environment",
+    )
+    arguments = parser.parse_args()
+    if arguments.here:
+        return 0 if run_suite(Path(sys.executable), metadata.version("Django")) else 1
+    wanted = arguments.django
     failed = []
     for release in RELEASES:
         if wanted and release.series not in wanted:

@@ -441,17 +441,17 @@ class TestDefaults:
         names = ["a.css", "css/a.css", "css/dark/a.css"]
         for name in names:
             storage.save(name, ContentFile(b"x"))
-        stored = PlainStrategy(storage).stored_names()
+        stored = PlainStrategy(storage).list_stored()
         assert stored is not None
-        assert sorted(stored) == names
+        assert sorted(each.name for each in stored) == names
 
     def test_a_location_that_does_not_exist_holds_nothing(self, tmp_path: Path) -> None:
-        stored = PlainStrategy(FileSystemStorage(tmp_path / "missing")).stored_names()
+        stored = PlainStrategy(FileSystemStorage(tmp_path / "missing")).list_stored()
         assert stored is not None
         assert list(stored) == []
 
     def test_without_a_location_it_can_not_be_told_what_is_stored(self) -> None:
-        assert PlainStrategy(Storage()).stored_names() is None
+        assert PlainStrategy(Storage()).list_stored() is None
 
     def test_secrets_are_the_texts_in_the_named_attributes(self) -> None:
         class SecretiveStorage(InMemoryStorage):
@@ -493,6 +493,17 @@ class TestLoadStrategy:
             load_strategy(path)
         assert repr(path) in str(raised.value)
 
+    def test_what_a_strategys_module_lacks_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        package = tmp_path / "package_of_a_user"
+        package.mkdir()
+        (package / "__init__.py").touch()
+        (package / "strategy.py").write_text("import an_sdk_that_is_missing")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ImproperlyConfigured, match="No module named 'an_sdk_that_is_missing'"):
+            load_strategy("package_of_a_user.strategy.Strategy")
+
     @pytest.mark.parametrize(
         "what", [f"{__name__}.MissingError", f"{__name__}.CONTENT", __name__, int, None, 1]
     )
@@ -500,7 +511,7 @@ class TestLoadStrategy:
         with pytest.raises(ImproperlyConfigured) as raised:
             load_strategy(what)
         assert repr(what) in str(raised.value)
-        assert "collectfasta.strategies.base.Strategy" in str(raised.value)
+        assert "collectfasta.strategies.Strategy" in str(raised.value)
 
     def test_an_instance_is_no_strategy(self) -> None:
         with pytest.raises(ImproperlyConfigured):
