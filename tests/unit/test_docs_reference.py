@@ -126,7 +126,7 @@ def test_a_page_names_no_check_that_there_is_not(page: Path) -> None:
 def without_other_tools(text: str) -> str:
     """Return a page without the columns of its tables that are about other tools.
 
-    Tables that compare have a column whose head names Collectfasta.
+    Tables that compare have a column whose head says "now" or "here".
     """
     kept: list[str] = []
     columns: list[int] = []
@@ -134,7 +134,7 @@ def without_other_tools(text: str) -> str:
     for line in text.splitlines():
         cells = re.split(r"(?<!\\)\|", line.strip().strip("|")) if line.startswith("|") else []
         if cells and not is_table:
-            named = [number for number, each in enumerate(cells) if "Collectfasta" in each]
+            named = [at for at, each in enumerate(cells) if each.strip() in ("now", "here")]
             columns = named or list(range(len(cells)))
         is_table = bool(cells)
         kept.append(" ".join(cells[each] for each in columns if each < len(cells)) or line)
