@@ -101,7 +101,7 @@ def lay_out(state: State, width: int, *, is_ascii: bool = False) -> str:
     """
     done, total = state.work
     known, pace = _counts(state), _pace(state)
-    times = f"[{{elapsed}}<{{remaining}}{pace}]" if total else f"[{{elapsed}}{pace}]"
+    bar = ["{l_bar}{bar}|", known, f"[{{elapsed}}<{{remaining}}{pace}]"]
     return tqdm.format_meter(
         n=done,
         total=total or float("inf"),
@@ -109,7 +109,7 @@ def lay_out(state: State, width: int, *, is_ascii: bool = False) -> str:
         ncols=width,
         prefix=state.name,
         ascii=is_ascii,
-        bar_format=f"{{l_bar}}{{bar}}| {known} {times}" if total else f"{{desc}}: {known}{times}",
+        bar_format=" ".join(bar) if total else f"{{desc}}: {known}[{{elapsed}}{pace}]",
     )
 
 
