@@ -12,6 +12,7 @@ from django.core.management.base import CommandError
 from collectfasta.strategies.filesystem import FileSystemStrategy
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.filesystem import FileSystemCloud
+from tests.summary import deleted
 
 pytestmark = pytest.mark.parametrize("threads", [0, 8])
 
@@ -31,7 +32,7 @@ def test_files_that_are_left_are_deleted_and_counted(
     run = collectstatic(filesystem, threads=threads, clear=True)
 
     assert filesystem.keys() == ["a.css", "css/b.css"]
-    assert "4 static files deleted, 2 static files copied" in run.stdout
+    assert f"\n{deleted(4)}2 static files copied" in run.stdout
 
 
 def test_links_to_folders_are_not_followed(
@@ -66,7 +67,7 @@ def test_links_to_files_are_deleted_and_what_they_lead_to_stays(
 
     assert not (filesystem.root / "link.css").is_symlink()
     assert elsewhere.read_bytes() == b"theirs"
-    assert "1 static file deleted" in run.stdout
+    assert f"\n{deleted(1)}2 static files copied" in run.stdout
 
 
 def test_a_dry_run_deletes_nothing(
@@ -79,7 +80,7 @@ def test_a_dry_run_deletes_nothing(
 
     assert filesystem.keys() == ["link.css", "old.css"]
     assert "Pretending to delete 'old.css'" in run.stdout
-    assert "2 static files deleted, 2 static files copied" in run.stdout
+    assert f"\n{deleted(2)}2 static files copied" in run.stdout
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o555])

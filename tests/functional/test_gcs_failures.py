@@ -12,6 +12,7 @@ from django.core.management.base import CommandError
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.recorder import Match
+from tests.summary import deleted
 
 UNIFORM = (
     "Cannot insert legacy ACL for an object when uniform bucket-level access is enabled. Read more "
@@ -235,7 +236,7 @@ class TestClear:
             "static-old/a.css",
             *(f"static/{name}.css" for name in "abcde"),
         ]
-        assert "130 static files deleted" in run.stdout
+        assert f"\n{deleted(130)}5 static files copied" in run.stdout
         assert gcs.counts() == {"UPLOAD": 5, "LIST": 1, "BATCH": 2}
         kinds = [gcs.kind(each) for each in gcs.requests]
         assert kinds == ["LIST", *["UPLOAD"] * 5, "BATCH", "BATCH"]

@@ -8,6 +8,7 @@ from django.core.management import CommandError
 
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
+from tests.summary import deleted
 
 FILES = {"a.css": b"aaa", "b/b.js": b"bbb"}
 STATIC = {"location": "static"}
@@ -61,9 +62,9 @@ def test_leftovers_alone_are_counted_as_deleted(
 
     run = collectstatic(s3, options=STATIC, clear=True, verbosity=2)
 
-    assert "2 static files deleted, 2 static files copied." in run.stdout
-    deleted = [line for line in run.stdout.splitlines() if line.startswith("Deleting")]
-    assert deleted == ["Deleting 'b/old.js'", "Deleting 'old.css'"]
+    assert f"\n{deleted(2)}2 static files copied." in run.stdout
+    told = [line for line in run.stdout.splitlines() if line.startswith("Deleting")]
+    assert told == ["Deleting 'b/old.js'", "Deleting 'old.css'"]
 
 
 @pytest.mark.parametrize("threads", [0, 8])
@@ -114,7 +115,7 @@ class TestWithoutLocation:
         run = collectstatic(s3, clear=True)
 
         assert bodies(s3) == deployed("")
-        assert "1 static file deleted" in run.stdout
+        assert f"\n{deleted(1)}2 static files copied." in run.stdout
 
     def test_it_leaves_the_rest_and_says_so(
         self, s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
@@ -189,7 +190,7 @@ class TestDryRun:
         real = collectstatic(stale, options=options, clear=True)
 
         assert dry.returned == real.returned
-        assert real.returned == "\n1 static file deleted, 2 static files copied."
+        assert real.returned == f"\n{deleted(1)}2 static files copied."
 
 
 @pytest.mark.parametrize("threads", [0, 8])

@@ -16,6 +16,7 @@ from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.process import running
 from tests.servers.recorder import Request
 from tests.servers.s3 import S3Server
+from tests.summary import deleted
 
 FILES = 200
 
@@ -145,7 +146,7 @@ def test_leftovers_are_deleted_a_thousand_by_a_request(
 
     assert crowded.counts() == {"PUT": 1, "LIST": 3, "DELETE_BATCH": 3}
     assert crowded.keys() == ["media/a.css"]
-    assert "2500 static files deleted" in run.stdout
+    assert f"\n{deleted(2500)}1 static file copied" in run.stdout
 
 
 def test_empty_page_that_is_not_the_last_is_followed(

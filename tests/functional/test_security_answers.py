@@ -24,6 +24,7 @@ from tests.servers.clouds import RecordedCloud
 from tests.servers.clouds.azure import AzureCloud
 from tests.servers.clouds.google import GoogleCloud
 from tests.servers.clouds.s3 import S3Cloud
+from tests.summary import deleted
 
 UPLOADS = {"PUT", "UPLOAD", "MULTIPART", "PUT_BLOCK"}
 
@@ -248,7 +249,7 @@ def test_what_is_listed_outside_of_the_location_is_not_deleted(
     verb = "Pretending to delete" if dry_run else "Deleting"
     told = [line for line in run.stdout.splitlines() if line.startswith(verb)]
     assert told == [f"{verb} 'old.css'"]
-    assert "1 static file deleted" in str(run.returned)
+    assert str(run.returned).startswith(f"\n{deleted(1)}")
 
 
 @pytest.mark.parametrize("keys", [[], ["static/b.css"]], ids=["empty", "full"])
@@ -336,7 +337,7 @@ def test_a_published_manifest_keeps_nothing_by_names_that_are_none(
         dry_run=True,
     )
 
-    assert "1 static file deleted" in str(run.returned)
+    assert str(run.returned).startswith(f"\n{deleted(1)}")
 
 
 # Refusals.

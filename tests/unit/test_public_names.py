@@ -17,7 +17,7 @@ from collectfasta import settings
 from collectfasta.management.commands.collectstatic import Command
 from collectfasta.strategies import Strategy
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
-from tests.pages import section
+from tests.markdown import read, table
 
 STRATEGIES = {
     "collectfasta.strategies.Strategy": "collectfasta.strategies.base.Strategy",
@@ -110,7 +110,7 @@ SETTINGS = [
 # On the page, names by the paths of their classes.
 TOLD = {
     (path, name)
-    for paths, names in section("custom-strategies", "Names that stay").rows[1:]
+    for paths, names in table(read("custom-strategies.md"), "class", "methods and attributes")
     for path in re.findall(r"`(collectfasta[\w.]+)`", paths)
     for name in re.findall(r"`(\w+)`", names)
 }
