@@ -63,6 +63,20 @@ def check_order() -> list[CheckMessage]:
     ]
 
 
+def check_staticfiles() -> list[CheckMessage]:
+    """E010: Django's app is there, whose command this one extends."""
+    if any(each.label == "staticfiles" for each in apps.get_app_configs()):
+        return []
+    return [
+        Error(
+            "'django.contrib.staticfiles' is not in INSTALLED_APPS: collectstatic extends its "
+            "command.",
+            hint="Add 'django.contrib.staticfiles' behind 'collectfasta'.",
+            id="collectfasta.E010",
+        )
+    ]
+
+
 def check_predecessor() -> list[CheckMessage]:
     """E009: Collectfast, which this continues, would override the same command."""
     if not apps.is_installed("collectfast"):
@@ -224,6 +238,7 @@ ALL_CHECKS: Sequence[Check] = [
     _where_asked(each)
     for each in (
         check_order,
+        check_staticfiles,
         check_predecessor,
         check_names,
         check_settings,

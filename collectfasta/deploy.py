@@ -15,7 +15,7 @@ from collectfasta.output import amount, count
 from collectfasta.plan import Decision, Plan, PlanError, Reason, make_plan
 from collectfasta.progress import Progress
 from collectfasta.source import SourceFile
-from collectfasta.strategies.base import Strategy
+from collectfasta.strategies.contract import Strategy
 from collectfasta.transfer import (
     Report,
     TransferError,

@@ -17,7 +17,7 @@ from collectfasta.record import Record
 from collectfasta.redirection import RedirectedStage
 from collectfasta.source import SourceFile
 from collectfasta.staging import Stage
-from collectfasta.strategies.base import Strategy
+from collectfasta.strategies.contract import Strategy
 
 
 class UncheckedError(CollectfastaError):

@@ -15,7 +15,7 @@ from django.core.files.storage import InMemoryStorage, Storage
 from collectfasta.deploy import in_words
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
-from collectfasta.strategies.base import Strategy
+from collectfasta.strategies.contract import Strategy
 from collectfasta.strategies.selection import sending_strategy
 
 FOLDER = "collectfasta-cache"

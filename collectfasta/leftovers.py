@@ -13,7 +13,7 @@ from collectfasta.checksums import Pair
 from collectfasta.entries import is_entry
 from collectfasta.errors import CollectfastaError
 from collectfasta.remote import StoredObject
-from collectfasta.strategies.base import Strategy
+from collectfasta.strategies.contract import Strategy
 
 
 class Leftovers:

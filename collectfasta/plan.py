@@ -18,7 +18,7 @@ from collectfasta.executor import Executor, Outcome
 from collectfasta.progress import Progress, Step
 from collectfasta.remote import ListingDeniedError, RemoteIndex, RemoteObject, compare
 from collectfasta.source import SourceFile
-from collectfasta.strategies.base import Strategy
+from collectfasta.strategies.contract import Strategy
 from collectfasta.strategies.listing import ListingStrategy
 
 logger = logging.getLogger("collectfasta")
@@ -77,10 +77,13 @@ class PlanError(CollectfastaError):
     Args:
         what: What they can't, as the end of a sentence.
         causes: Why, by the files' prefixed paths.
+        advice: What to do, as a sentence.
     """
 
-    def __init__(self, what: str, causes: Mapping[str, str]) -> None:
-        super().__init__(_list_failures(what, causes))
+    def __init__(self, what: str, causes: Mapping[str, str], advice: str) -> None:
+        head = f"Nothing was sent, because {len(causes)} of the files {what}:"
+        lines = (f"  {name!r}: {cause}" for name, cause in causes.items())
+        super().__init__("\n".join([head, *lines, advice]))
         self.causes = causes
 
 
@@ -145,7 +148,11 @@ def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None
         if first is not source:
             refused[source.prefixed_path] = f"would overwrite {first.prefixed_path!r}"
     if refused:
-        raise PlanError("can't be stored under their names", refused)
+        raise PlanError(
+            "can't be stored under their names",
+            refused,
+            "Rename them, or leave them out by --ignore.",
+        )
 
 
 def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
@@ -158,12 +165,9 @@ def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> N
         except OSError as error:
             missing[source.prefixed_path] = describe(error, strategy.secrets)
     if missing:
-        raise PlanError("can't be read", missing)
-
-
-def _list_failures(what: str, causes: Mapping[str, str]) -> str:
-    lines = [f"Nothing was sent, because {len(causes)} of the files {what}:"]
-    return "\n".join([*lines, *(f"  {name!r}: {cause}" for name, cause in causes.items())])
+        raise PlanError(
+            "can't be read", missing, "Make them readable, or leave them out by --ignore."
+        )
 
 
 def requests_from_now(strategy: Strategy[Any]) -> Callable[[], int | None]:
@@ -242,7 +246,11 @@ class _Planner:
             else:
                 failed[source.prefixed_path] = describe(error, secrets, full=self.full)
         if failed:
-            raise PlanError("can't be compared", dict(sorted(failed.items())))
+            raise PlanError(
+                "can't be compared",
+                dict(sorted(failed.items())),
+                "--traceback adds where it failed.",
+            )
         return [decisions.get(each.name) or self._compare((each, None)) for each in self.sources]
 
     def _look_up(self, found: _Found) -> Decision:

@@ -12,7 +12,7 @@ from collectfasta.deploy import Deploy
 from collectfasta.errors import CollectfastaError
 from collectfasta.options import Options
 from collectfasta.plan import PlanError, Reason
-from collectfasta.strategies.base import Strategy
+from collectfasta.strategies.contract import Strategy
 from collectfasta.transfer import cause_of
 
 

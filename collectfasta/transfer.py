@@ -17,7 +17,7 @@ from collectfasta.observed import ObservedSource
 from collectfasta.plan import Decision, Plan
 from collectfasta.progress import Progress, Step
 from collectfasta.source import SourceFile
-from collectfasta.strategies.base import Strategy
+from collectfasta.strategies.contract import Strategy
 
 T = TypeVar("T")
 

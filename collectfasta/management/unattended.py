@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from collectfasta.displays import progress_on
@@ -57,6 +58,7 @@ class UnattendedCommand(BaseCommand):
 
         Raises:
             CommandError: It was interrupted, or failed.
+            ImproperlyConfigured: Settings can't be used. A process says so in a line instead.
         """
         if self.is_attended(options):
             return self._execute(*args, **options)
@@ -75,6 +77,11 @@ class UnattendedCommand(BaseCommand):
                 return self._execute(*args, **options)
         except KeyboardInterrupt:
             raise CommandError(self.interrupted(), returncode=STATUS) from None
+        except ImproperlyConfigured as error:
+            # Whoever calls the command from code gets what Django's own would raise.
+            if not self._is_process or options.get("traceback"):
+                raise
+            raise CommandError(str(error)) from None
 
     def show_progress(self, verbosity: int) -> None:
         """Show from now on how far the command has come, where someone may look at it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +27,7 @@ from azure.storage.blob import (
 )
 from storages.backends.azure_storage import AzureStorage
 
-from collectfasta.checksums import Checksum, read_chunks
+from collectfasta.checksums import Checksum, new_md5, read_chunks
 from collectfasta.remote import ListingDeniedError, RemoteObject, reading_listing
 from collectfasta.shadowing import saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
@@ -199,7 +198,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
         self, blob: Any, first: bytes, chunks: Iterable[bytes], settings: ContentSettings
     ) -> tuple[Any, int]:
         """Send a large file in blocks, one after the other, and return the answer and its size."""
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = new_md5()
         blocks: list[BlobBlock] = []
         size = 0
         for chunk in itertools.chain((first,), chunks):
@@ -255,7 +254,7 @@ class AzureBlobManifestFileSystemStrategy(TwoPassFileSystemStrategy):
 
 
 def _md5(content: bytes) -> bytearray:
-    return bytearray(hashlib.md5(content, usedforsecurity=False).digest())
+    return bytearray(new_md5(content).digest())
 
 
 def _describe(name: str, blob: BlobProperties) -> RemoteObject:

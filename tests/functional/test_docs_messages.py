@@ -51,7 +51,8 @@ CASES: dict[str, dict[str, Any]] = {
         "settings": {"INSTALLED_APPS": ["django.contrib.staticfiles"]},
     },
     "No installed app with label 'staticfiles'.": {
-        "settings": {"INSTALLED_APPS": ["collectfasta"]}
+        "settings": {"INSTALLED_APPS": ["collectfasta"]},
+        "arguments": ["--skip-checks"],
     },
     "You're using the staticfiles app without having set the STATIC_ROOT setting to a filesystem "
     "path.": {"settings": {"STATIC_ROOT": None}},
@@ -154,3 +155,11 @@ def test_it_is_what_they_say(message: str, tmp_path: Path) -> None:
     pattern = ".+?".join(map(re.escape, message.split("…")))
 
     assert re.search(pattern, output_of(tmp_path, **CASES[message]))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--traceback"]], ids=str)
+def test_wrong_settings_are_told_in_a_line(arguments: list[str], tmp_path: Path) -> None:
+    said = output_of(tmp_path, settings={"STATIC_ROOT": None}, arguments=arguments)
+
+    assert ("Traceback" in said) == bool(arguments)
+    assert ("CommandError: You're using the staticfiles app" in said) != bool(arguments)

@@ -121,8 +121,10 @@ def test_the_checks_make_no_storage() -> None:
     assert found(backend=f"{__name__}.Unmakeable") == []
 
 
-def test_the_order_is_right_without_staticfiles() -> None:
-    assert found(INSTALLED_APPS=["collectfasta"]) == []
+def test_without_staticfiles_there_is_nothing_to_extend() -> None:
+    message = only(INSTALLED_APPS=["collectfasta"])
+    assert message.id == "collectfasta.E010"
+    assert "'django.contrib.staticfiles'" in message.msg
 
 
 def test_the_checks_of_a_process_pass_where_the_app_is_no_longer_installed() -> None:

@@ -173,8 +173,9 @@ class TestRefusedNames:
         sources = [SourceFile("a.css", name, storage) for name in names]
         with pytest.raises(PlanError) as raised:
             plan(sources, strategy_for_directory(tmp_path, {}, SilentStrategy))
-        head, *lines = str(raised.value).splitlines()
+        head, *lines, advice = str(raised.value).splitlines()
         assert "2 of the files" in head
+        assert "--ignore" in advice
         assert "../one.css" in lines[0]
         assert "../two.css" in lines[1]
         assert len(lines) == 2
