@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import signal
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from django.core.management import CommandError
@@ -18,7 +18,7 @@ from collectfasta.progress import Progress
 class Command(UnattendedCommand):
     """Do what a test wants."""
 
-    requires_system_checks: ClassVar[Any] = []
+    requires_system_checks = ()
 
     def __init__(self, action: Callable[[Command], object], **streams: Any) -> None:
         self.action = action
