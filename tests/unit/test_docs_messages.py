@@ -185,5 +185,10 @@ def test_every_entry_is_explained(item: Item) -> None:
     assert len(_WORD.findall(item.explanation)) > 3
 
 
+def test_no_message_has_two_entries() -> None:
+    entries = [entry for item in ITEMS for entry in item.entries]
+    assert sorted(entries) == sorted({*entries})
+
+
 def test_there_are_messages_of_others() -> None:
     assert OTHERS in {each.section for each in ITEMS}

@@ -252,7 +252,7 @@ class Command(UnattendedCommand):
     requires_system_checks = []
 
     def handle(self, **options):
-        signal.raise_signal(signal.SIGTERM)
+        {handle}
 
 try:
     Command().run_from_argv(["manage.py", "it"])
@@ -261,16 +261,26 @@ except SystemExit as error:
 """
 
 
+INTERRUPTED = _COMMAND.format(handle="signal.raise_signal(signal.SIGTERM)")
+HANGING = _COMMAND.format(handle="send(signal.SIGTERM); time.sleep(1000)")
+
+
 class TestCommand:
     def test_it_says_so_and_ends_with_the_status_of_ctrl_c(self) -> None:
-        ended = run(_COMMAND, at_once=0, patience=NEVER)
+        ended = run(INTERRUPTED, at_once=0, patience=NEVER)
 
         assert (ended.stdout, ended.stderr) == (f"{STATUS}\n", "CommandError: Interrupted.\n")
 
     def test_what_was_said_is_not_said_again_when_the_process_has_to_be_ended(self) -> None:
-        hanging = f"{_COMMAND}\ntime.sleep(0.1)\nsend(signal.SIGINT)\ntime.sleep(1000)"
+        hanging = f"{INTERRUPTED}\ntime.sleep(0.1)\nsend(signal.SIGINT)\ntime.sleep(1000)"
 
         ended = run(hanging, at_once=0, patience=NEVER)
 
         assert ended.returncode == STATUS
         assert ended.stderr == "CommandError: Interrupted.\n"
+
+    def test_command_that_has_to_be_ended_says_so(self) -> None:
+        ended = run(HANGING, at_once=NEVER, patience=0.1)
+
+        assert ended.returncode == STATUS
+        assert ended.stderr == "CommandError: Interrupted. Temporary files may be left.\n"

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from collectfasta.observed import SourceChangedError
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.s3_obstore_bodies import AbortableBody, in_memory
 
@@ -89,5 +90,5 @@ class TestInMemory:
 
     @pytest.mark.parametrize(("size", "word"), [(9, "longer"), (11, "shorter")])
     def test_body_of_another_size_is_refused(self, size: int, word: str) -> None:
-        with pytest.raises(ValueError, match=f"it has become {word} while it was read"):
+        with pytest.raises(SourceChangedError, match=f"it became {word} while"):
             in_memory(io.BytesIO(CONTENT), size)

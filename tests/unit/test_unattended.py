@@ -18,7 +18,7 @@ from collectfasta.progress import Progress
 class Command(UnattendedCommand):
     """Do what a test wants."""
 
-    requires_system_checks = ()
+    requires_system_checks: Any = ()
 
     def __init__(self, action: Callable[[Command], object], **streams: Any) -> None:
         self.action = action
