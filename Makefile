@@ -49,14 +49,14 @@ $(AZURITE)/.ready: tests/servers/package-lock.json
 
 .PHONY: lint
 lint: $(VENV)/.ready ## run the linters and the type check
-	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/mypy $(SOURCES)
+	$(BIN)/ruff check $(SOURCES) docs hatch_build.py
+	$(BIN)/ruff format --check $(SOURCES) docs hatch_build.py
+	$(BIN)/mypy $(SOURCES) hatch_build.py
 
 .PHONY: format
 format: $(VENV)/.ready ## format the sources and mend what ruff can
-	$(BIN)/ruff check --fix $(SOURCES)
-	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES) docs hatch_build.py
+	$(BIN)/ruff format $(SOURCES) docs hatch_build.py
 
 # Tests wait for servers most of their time. Each worker has servers of its own.
 WORKERS ?= 3
@@ -138,12 +138,25 @@ $(VENV)/.demo-ready: $(VENV)/.ready example/requirements.txt
 	    --constraint test-requirements.txt --requirement example/requirements.txt
 	touch $@
 
+# Warnings are errors: a link that leads nowhere, an anchor that is gone, a page that is in no list.
+.PHONY: docs
+docs: $(VENV)-docs/.ready ## build the documentation site in docs/_build/html
+	$(VENV)-docs/bin/sphinx-build -W --keep-going -n -E --quiet -b html docs docs/_build/html
+	@echo "The site is in docs/_build/html."
+
+$(VENV)-docs/.ready: docs/requirements.txt
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	touch $@
+
 .PHONY: requirements
-requirements: ## pin the newest of what tests, linters and demo need (needs uv)
+requirements: ## pin the newest of what tests, linters, docs and demo need (needs uv)
 	$(COMPILE) --all-extras --group test --output-file test-requirements.txt pyproject.toml
 	$(COMPILE) --constraint test-requirements.txt --group lint --output-file lint-requirements.txt
 	$(COMPILE) --constraint test-requirements.txt --output-file example/requirements.txt \
 	    example/requirements.in
+	$(COMPILE) --constraint test-requirements.txt --output-file docs/requirements.txt \
+	    docs/requirements.in
 
 # Each tool that is measured has an environment as its own user would have it; `report` starts them
 # and draws the charts.
@@ -215,7 +228,8 @@ test-packages: dist servers ## install the packages with each extra by itself, a
 # Strict: without it, what the service does not know passes for sound.
 .PHONY: audit
 audit: $(VENV)-audit/.ready ## ask PyPI and npm for known vulnerabilities of all that is pinned
-	set -e; for pinned in test-requirements.txt lint-requirements.txt example/requirements.txt; do \
+	set -e; for pinned in test-requirements.txt lint-requirements.txt example/requirements.txt \
+	    docs/requirements.txt; do \
 	    $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement $$pinned; \
 	done
 	cd tests/servers && npm audit --package-lock-only
@@ -227,8 +241,8 @@ $(VENV)-audit/.ready:
 
 .PHONY: clean
 clean: ## remove all that the other words make
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(VENV)-localstack
-	rm -rf $(VENV)-nox $(VENV)-packages
-	rm -rf $(AZURITE) build dist
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(VENV)-docs
+	rm -rf $(VENV)-localstack $(VENV)-nox $(VENV)-packages
+	rm -rf $(AZURITE) build dist docs/_build
 	rm -rf .coverage .coverage.* .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

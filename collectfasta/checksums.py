@@ -65,7 +65,7 @@ def read_chunks(body: IO[Any], size: int = CHUNK_SIZE) -> Iterator[bytes]:
 
 def md5(body: IO[Any]) -> str:
     """Return the MD5 of a file's content in hexadecimal."""
-    digest = _new_md5()
+    digest = new_md5()
     for chunk in read_chunks(body):
         digest.update(chunk)
     checksum: str = digest.hexdigest()
@@ -75,7 +75,7 @@ def md5(body: IO[Any]) -> str:
 def md5_of_parts(body: IO[Any], part_size: int) -> str:
     """Return the ETag that S3 gives to content uploaded in parts of ``part_size`` bytes."""
     digests = []
-    digest, left = _new_md5(), part_size
+    digest, left = new_md5(), part_size
     for chunk in read_chunks(body):
         rest = chunk
         while rest:
@@ -83,14 +83,14 @@ def md5_of_parts(body: IO[Any], part_size: int) -> str:
             rest, left = rest[left:], left - min(left, len(rest))
             if not left:
                 digests.append(digest.digest())
-                digest, left = _new_md5(), part_size
+                digest, left = new_md5(), part_size
     if left < part_size:
         digests.append(digest.digest())
-    return f"{_new_md5(b''.join(digests)).hexdigest()}-{len(digests)}"
+    return f"{new_md5(b''.join(digests)).hexdigest()}-{len(digests)}"
 
 
-def _new_md5(content: bytes = b"") -> Any:
-    # A checksum, not a signature: systems in FIPS mode refuse it otherwise.
+def new_md5(content: bytes = b"") -> Any:
+    """Return hashlib's MD5: a checksum, not a signature, or else systems in FIPS mode refuse it."""
     return hashlib.md5(content, usedforsecurity=False)
 
 
@@ -135,7 +135,7 @@ class ChecksumCache:
     """
 
     def __init__(self, target: str) -> None:
-        digest = hashlib.md5(target.encode(), usedforsecurity=False).hexdigest()
+        digest = new_md5(target.encode()).hexdigest()
         self._key = settings.cache_key_prefix + digest
         self._stored: dict[str, str] = {}
         self._hints = Hints("Deploying without it is slower, not different.")
@@ -209,7 +209,7 @@ def _decode(text: object) -> _Shard | None:
 
 def _decode_pair(values: object) -> Pair:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise TypeError(f"not a pair: {values!r}")
+        raise TypeError(values)
     return Pair(*values)
 
 

@@ -41,7 +41,25 @@ def commit(
         return own
     elsewhere = [each for each in (*own, stage.manifest) if each]
     strategy = sending_strategy(stage.manifest_storage)
-    with in_words(strategy, full=deploy.full):
+    with in_words(strategy, full=deploy.options.full):
         other = deploy.to(strategy)
         other.send(other.plan(elsewhere).uploads, on_sent)
     return own
+
+
+def plan_elsewhere(deploy: Deploy, stage: Stage) -> tuple[Deploy, Plan] | None:
+    """Compare a manifest with the storage of its own that it belongs into, for a dry run.
+
+    Args:
+        deploy: The deploy of all files that it names.
+        stage: Has made the manifest.
+
+    Returns:
+        None: There is none, or it goes where the files go.
+    """
+    if stage.manifest is None or stage.manifest_storage is None:
+        return None
+    strategy = sending_strategy(stage.manifest_storage)
+    with in_words(strategy, full=deploy.options.full):
+        other = deploy.to(strategy)
+        return other, other.plan([stage.manifest])

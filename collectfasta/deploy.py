@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
-
-from collectfasta import settings
 from collectfasta.checksums import ChecksumCache, Pair
 from collectfasta.errors import again, describe, redact
-from collectfasta.plan import Decision, Plan, PlanError, make_plan
+from collectfasta.options import Options
+from collectfasta.output import amount, count
+from collectfasta.plan import Decision, Plan, PlanError, Reason, make_plan
+from collectfasta.progress import Progress
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 from collectfasta.transfer import (
@@ -58,32 +59,37 @@ class Deploy:
 
     Args:
         strategy: Sends; it is made ready here.
-        dry_run: Write nothing.
-        forced: Send everything.
-        full: Tell the traceback behind each failure.
+        options: How.
+        progress: Shows how far it has come.
 
     Attributes:
         pairs: What was remembered of the target's objects.
         report: What was sent and what failed so far.
-        full: As given.
+        options: As given.
     """
 
-    def __init__(self, strategy: Strategy[Any], *, dry_run: bool, forced: bool, full: bool) -> None:
-        threads = settings.threads
-        strategy.dry_run = dry_run
+    def __init__(
+        self, strategy: Strategy[Any], options: Options, progress: Progress | None = None
+    ) -> None:
+        strategy.dry_run = options.dry_run
         self.strategy = strategy
-        self.threads = strategy.default_threads if threads is None else threads
+        self.options = options
+        self.threads = strategy.default_threads if options.threads is None else options.threads
         self.report = Report()
         self.pairs: dict[str, Pair] = {}
-        self.full = full
-        self._forced = forced
         self._decisions: list[Decision] = []
         self._cache: ChecksumCache | None = None
+        self._progress = progress or Progress()
         self._started = time.monotonic()
         strategy.prepare(self.threads)
         if strategy.target_id is not None:
             self._cache = ChecksumCache(strategy.target_id)
             self.pairs = self._cache.load()
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """What was decided so far, in the order of the plans."""
+        return self._decisions
 
     def plan(self, files: Sequence[SourceFile]) -> Plan:
         """Decide for each file.
@@ -98,8 +104,9 @@ class Deploy:
                 self.strategy,
                 self.pairs,
                 threads=self.threads,
-                forced=self._forced,
-                full=self.full,
+                forced=self.options.forced,
+                full=self.options.full,
+                progress=self._progress,
             ),
         )
         self._decisions += plan.decisions
@@ -112,14 +119,21 @@ class Deploy:
             TransferError: Names all files that failed, with their causes.
         """
         plan = Plan(tuple(decisions))
-        transfer(plan, self.strategy, self.report, threads=self.threads, on_sent=on_sent)
+        transfer(
+            plan,
+            self.strategy,
+            self.report,
+            threads=self.threads,
+            on_sent=on_sent,
+            progress=self._progress,
+        )
         if self.report.failures:
-            raise TransferError(describe_failures(self.report, self.strategy, full=self.full))
+            failures = describe_failures(self.report, self.strategy, full=self.options.full)
+            raise TransferError(failures)
 
     def to(self, strategy: Strategy[Any]) -> Deploy:
         """Return a deploy to another target in the same manner."""
-        dry_run = self.strategy.dry_run
-        return Deploy(strategy, dry_run=dry_run, forced=self._forced, full=self.full)
+        return Deploy(strategy, self.options, self._progress)
 
     def remember(self) -> None:
         """Remember every object that is known to be in the storage, also of a run that failed.
@@ -128,7 +142,7 @@ class Deploy:
         wrong, and the next run need not send again what this one has sent. A run that has found out
         nothing leaves what was remembered before.
         """
-        if self._cache and self._decisions and not self.strategy.dry_run:
+        if self._cache and self._decisions and not self.options.dry_run:
             self._cache.save({**Plan(tuple(self._decisions)).pairs, **self.report.pairs})
 
     def tell(self, name: str, *, verbose: bool = False) -> str:
@@ -136,25 +150,44 @@ class Deploy:
 
         Args:
             name: How the strategy is called.
-            verbose: Say too what made the requests.
+            verbose: Say too what made the requests, and in a line before why each was sent.
         """
-        number, size, verb = len(self.report.sent), self.report.size, "sent"
-        if self.strategy.dry_run:
-            uploads = Plan(tuple(self._decisions)).uploads
-            number, size = len(uploads), sum(each.source.size or 0 for each in uploads)
-            verb = "to be sent"
-        # Without the non-breaking space, which not every terminal shows.
-        amount = filesizeformat(size).replace("\xa0", " ")
+        sent, size, verb = [each.decision for each in self.report.sent], self.report.size, "sent"
+        if self.options.dry_run:
+            sent = Plan(tuple(self._decisions)).uploads
+            size, verb = sum(each.source.size or 0 for each in sent), "to be sent"
         requests = self.strategy.requests_made
-        made = "" if requests is None else f", {_count(requests, 'request')}"
+        made = "" if requests is None else f", {count(requests, 'request')}"
         if verbose and requests and self.strategy.engine_name:
             made += f" by {self.strategy.engine_name}"
         seconds = time.monotonic() - self._started
-        return (
-            f"{name}: {_count(number, 'object')} ({amount}) {verb} "
+        facts = (
+            f"{name}: {count(len(sent), 'object')} ({amount(size)}) {verb} "
             f"to {self.strategy.target_name}{made}, {seconds:.1f} s."
         )
+        return f"{self._tell_why(sent, verb)}\n{facts}" if verbose else facts
+
+    def _tell_why(self, sent: Iterable[Decision], verb: str) -> str:
+        unmodified = len(self._decisions) - len(Plan(tuple(self._decisions)).uploads)
+        numbers = Counter(each.reason for each in sent)
+        reasons = ", ".join(
+            f"{numbers[reason]} {why(reason, numbers[reason], self.strategy)}"
+            for reason in Reason
+            if numbers[reason]
+        )
+        return f"Objects {verb}: {reasons or 'none'}; {unmodified} unmodified."
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def why(reason: Reason, number: int, strategy: Strategy[Any]) -> str:
+    """Say what is the matter with objects that are sent.
+
+    Args:
+        reason: Why they are sent.
+        number: How many they are.
+        strategy: Knows the remote.
+    """
+    if reason is Reason.UNKNOWN:
+        return f"unknown (the storage tells no checksum of {'it' if number == 1 else 'them'})"
+    if reason is Reason.CHANGED and strategy.is_asked_per_file:
+        return "missing or changed"
+    return str(reason.value)

@@ -21,9 +21,9 @@ def advice(error: BaseException) -> str:
     if number not in _UNWRITABLE:
         return ""
     what = "free some space there" if number in _FULL else "mount it for writing"
-    is_temporary = getattr(error, "filename", None) == tempfile.gettempdir()
-    other = ", or let TMPDIR name another directory" if is_temporary else ""
-    return f" ({what}{other})"
+    if getattr(error, "filename", None) == tempfile.gettempdir():
+        return f" ({what}, or let TMPDIR name another directory)"
+    return f" ({what})"
 
 
 @contextmanager

@@ -49,13 +49,16 @@ def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = 
     Args:
         error: The error.
         secrets: Texts that must not appear.
-        full: Give the traceback, not the single line of type and message.
+        full: Give the traceback, not the single line of message and, if it is not one of
+            Collectfasta's own, type.
     """
     if full:
         return redact("".join(traceback.format_exception(error)).rstrip(), secrets)
     # Hidden before white space is collapsed, or else a secret that has some would not be found.
     message = shorten(printable(" ".join(_hide(str(error), secrets).split()))) + advice(error)
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    # Our own are whole in themselves.
+    kind = "" if message and isinstance(error, CollectfastaError) else type(error).__name__
+    return ": ".join(filter(None, (kind, message)))
 
 
 def again(reason: str) -> str:

@@ -18,7 +18,7 @@ from collectfasta import settings
 from collectfasta.errors import CollectfastaError
 from collectfasta.executor import NoAnswerError, in_time
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("collectfasta")
 
 # For an answer, and for each entry: 200 kB in a second is a slow line.
 _SECONDS = 10

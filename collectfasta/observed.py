@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import IO, Any
 
 from django.core.files.base import File
 
+from collectfasta.checksums import new_md5
 from collectfasta.errors import CollectfastaError
 from collectfasta.remote import source_md5
 from collectfasta.source import SourceFile
@@ -31,6 +31,7 @@ class ObservedSource(SourceFile):
         *,
         is_hashed: bool = True,
         on_read: Callable[[], object] = lambda: None,
+        on_move: Callable[[int], object] = lambda _: None,
     ) -> ObservedSource:
         """Return the same file, observed from now on.
 
@@ -38,6 +39,7 @@ class ObservedSource(SourceFile):
             source: The file.
             is_hashed: Work out its MD5, too.
             on_read: Called before each piece is read; what it raises ends the reading.
+            on_move: Called then with the number of bytes before that piece, which are sent.
 
         Raises:
             OSError: It has vanished.
@@ -47,10 +49,15 @@ class ObservedSource(SourceFile):
         stamp = source.stamp()
         if source.expected not in (None, stamp):
             raise SourceChangedError("it changed after it was hashed: run the command again")
-        vars(observed).update(vars(source), _is_hashed=is_hashed, _on_read=on_read, _begun=stamp)
+        own = {"_is_hashed": is_hashed, "_on_read": on_read, "_on_move": on_move, "_begun": stamp}
+        vars(observed).update(vars(source), **own)
         if stamp[0] is not None:
             vars(observed)["size"] = stamp[0]
         return observed
+
+    def move(self, position: int) -> None:
+        """Tell how many of its bytes are sent, where it is not read by ``open()``."""
+        vars(self)["_on_move"](position)
 
     def check(self) -> None:
         """Raise if it has changed since its transfer began.
@@ -92,7 +99,7 @@ class _Reader:
         self._source = source
         self.digest: Any = None
         if vars(source)["_is_hashed"]:
-            self.digest = hashlib.md5(usedforsecurity=False)
+            self.digest = new_md5()
         self.hashed = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -105,7 +112,9 @@ class _Reader:
             SourceChangedError: This would be its end, and it is not what it was.
         """
         vars(self._source)["_on_read"]()
-        is_new = self._body.tell() == self.hashed
+        position = self._body.tell()
+        self._source.move(position)
+        is_new = position == self.hashed
         content = self._body.read(size)
         if is_new:
             if self.digest:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.core.files.utils import validate_file_name
 from collectfasta.checksums import Pair
 from collectfasta.errors import CollectfastaError, describe
 from collectfasta.executor import Executor, Outcome
+from collectfasta.progress import Progress, Step
 from collectfasta.remote import ListingDeniedError, RemoteIndex, RemoteObject, compare
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
@@ -70,7 +72,16 @@ class Plan:
 
 
 class PlanError(CollectfastaError):
-    """Source files that can't be deployed; nothing was sent."""
+    """Source files that can't be deployed; nothing was sent.
+
+    Args:
+        what: What they can't, as the end of a sentence.
+        causes: Why, by the files' prefixed paths.
+    """
+
+    def __init__(self, what: str, causes: Mapping[str, str]) -> None:
+        super().__init__(_list_failures(what, causes))
+        self.causes = causes
 
 
 def make_plan(
@@ -81,6 +92,7 @@ def make_plan(
     threads: int,
     forced: bool = False,
     full: bool = False,
+    progress: Progress | None = None,
 ) -> Plan:
     """Decide for each file.
 
@@ -91,6 +103,7 @@ def make_plan(
         threads: How many files are compared at a time where each takes a request.
         forced: Send everything.
         full: Name the traceback behind each file that can't be compared.
+        progress: Shows how many files and bytes were compared.
 
     Raises:
         PlanError: Some files have names that the remote can't have, or can't be read.
@@ -99,7 +112,9 @@ def make_plan(
     check_sources(sources, strategy)
     if forced:
         return Plan(tuple(Decision(source, Reason.FORCED) for source in sources))
-    return Plan(tuple(_Planner(sources, strategy, pairs, full).decide(threads)))
+    size = sum(source.size or 0 for source in sources)
+    with (progress or Progress()).step("Comparing", total=len(sources), size=size) as step:
+        return Plan(tuple(_Planner(sources, strategy, pairs, full, step).decide(threads)))
 
 
 def check_sources(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
@@ -130,7 +145,7 @@ def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None
         if first is not source:
             refused[source.prefixed_path] = f"would overwrite {first.prefixed_path!r}"
     if refused:
-        raise PlanError(_list_failures("can't be stored under their names", refused))
+        raise PlanError("can't be stored under their names", refused)
 
 
 def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
@@ -143,12 +158,18 @@ def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> N
         except OSError as error:
             missing[source.prefixed_path] = describe(error, strategy.secrets)
     if missing:
-        raise PlanError(_list_failures("can't be read", missing))
+        raise PlanError("can't be read", missing)
 
 
 def _list_failures(what: str, causes: Mapping[str, str]) -> str:
     lines = [f"Nothing was sent, because {len(causes)} of the files {what}:"]
     return "\n".join([*lines, *(f"  {name!r}: {cause}" for name, cause in causes.items())])
+
+
+def requests_from_now(strategy: Strategy[Any]) -> Callable[[], int | None]:
+    """Return a function that tells how many requests were made since; None: nobody counts."""
+    before = strategy.requests_made
+    return lambda: None if before is None else (strategy.requests_made or 0) - before
 
 
 # A source file, and what is known to be in its place.
@@ -161,6 +182,7 @@ class _Planner:
     strategy: Strategy[Any]
     pairs: Mapping[str, Pair]
     full: bool
+    step: Step
 
     def decide(self, threads: int) -> list[Decision]:
         """Decide for each file, as the remote's answers come."""
@@ -168,7 +190,8 @@ class _Planner:
             objects = self.strategy.list_remote([source.name for source in self.sources])
             if objects is not None and not self.strategy.is_asked_per_file:
                 hashing = Executor(min(threads, _HASHING_THREADS), batch=_HASHING_BATCH)
-                return self._gather(hashing.run(self._compare, self._listed(objects)))
+                listed = self._listed(objects, at_once=threads < 1)
+                return self._gather(hashing.run(self._compare, listed))
             self._index(objects)
         except ListingDeniedError as error:
             logger.warning(
@@ -186,13 +209,21 @@ class _Planner:
         if isinstance(self.strategy, ListingStrategy):
             self.strategy.index = index
 
-    def _listed(self, objects: Iterable[RemoteObject]) -> Iterator[_Found]:
-        """Yield each file that the remote has when the listing has come to it."""
+    def _listed(self, objects: Iterable[RemoteObject], *, at_once: bool) -> Iterator[_Found]:
+        """Yield each file that the remote has when the listing has come to it.
+
+        Args:
+            objects: The listing.
+            at_once: What is yielded is compared before the listing goes on.
+        """
         sources = {source.name: source for source in self.sources}
+        requests = requests_from_now(self.strategy)
+        is_first = requests() is not None and not at_once
         listed = []
-        for remote in objects:
-            listed.append(remote)
-            yield sources[remote.name], remote
+        with self.step.at_first("Listing", "request", requests) if is_first else nullcontext():
+            for remote in objects:
+                listed.append(remote)
+                yield sources[remote.name], remote
         self._index(listed)
 
     def _gather(self, outcomes: Iterable[Outcome[_Found]]) -> list[Decision]:
@@ -206,7 +237,7 @@ class _Planner:
             else:
                 failed[source.prefixed_path] = describe(error, secrets, full=self.full)
         if failed:
-            raise PlanError(_list_failures("can't be compared", dict(sorted(failed.items()))))
+            raise PlanError("can't be compared", dict(sorted(failed.items())))
         return [decisions.get(each.name) or self._compare((each, None)) for each in self.sources]
 
     def _look_up(self, found: _Found) -> Decision:
@@ -214,7 +245,11 @@ class _Planner:
         return self._compare((source, self.strategy.look_up(source.name)))
 
     def _compare(self, found: _Found) -> Decision:
-        source, remote = found
+        decision = self._compare_with(*found)
+        self.step.advance(size=decision.source.size or 0)
+        return decision
+
+    def _compare_with(self, source: SourceFile, remote: RemoteObject | None) -> Decision:
         self.strategy.pre_should_copy_hook()
         if remote is None:
             return Decision(source, Reason.MISSING)
@@ -228,6 +263,6 @@ class _Planner:
     def _ask(self, found: _Found) -> Decision:
         source, _ = found
         self.strategy.pre_should_copy_hook()
-        if self.strategy.should_copy_file(source.path, source.prefixed_path, source.storage):
-            return Decision(source, Reason.CHANGED)
-        return Decision(source, Reason.UNMODIFIED)
+        is_sent = self.strategy.should_copy_file(source.path, source.prefixed_path, source.storage)
+        self.step.advance(size=source.size or 0)
+        return Decision(source, Reason.CHANGED if is_sent else Reason.UNMODIFIED)

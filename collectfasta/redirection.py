@@ -14,9 +14,9 @@ from django.core.files.base import File
 from django.core.files.storage import InMemoryStorage
 
 from collectfasta.checksums import md5
-from collectfasta.shadowing import is_overridden, shadowing
+from collectfasta.shadowing import is_overridden, save_sorted_manifest, shadowing
 from collectfasta.source import SourceFile
-from collectfasta.staging import PostProcessed, Stage, save_sorted_manifest, walk
+from collectfasta.staging import PostProcessed, Stage, walk
 
 
 class RedirectedStage(Stage):
@@ -51,19 +51,30 @@ class RedirectedStage(Stage):
         self._saves_manifest_itself = is_overridden(
             storage.__class__, "save_manifest", outside=("django.",)
         )
+        self._post_processes_itself = is_overridden(
+            storage.__class__, "post_process", outside=("django.",)
+        )
 
     @property
     def files(self) -> list[SourceFile]:
         """All files that belong into the storage, except the manifest."""
         return list(self._staged.values())
 
+    @property
+    def skipped_in_dry_runs(self) -> str | None:
+        """What the class overrides may write elsewhere."""
+        if self._post_processes_itself:
+            return "post_process()"
+        return "save_manifest()" if self._saves_manifest_itself else None
+
     def post_process(self, *, dry_run: bool) -> Iterator[PostProcessed]:
         """Post-process with every read and write led to the stage."""
         with shadowing(self.storage, **self._methods()):
             # Here it writes nothing, so a dry run can tell what would be sent. A class with a way
             # of its own may write elsewhere.
-            is_own = is_overridden(self.storage.__class__, "post_process", outside=("django.",))
-            yield from self.storage.post_process(self._found(), dry_run=dry_run and is_own)
+            yield from self.storage.post_process(
+                self._found(), dry_run=dry_run and self._post_processes_itself
+            )
         name = self.storage.manifest_name
         if self._manifests.exists(name):
             self.manifest = SourceFile(name, name, self._manifests)

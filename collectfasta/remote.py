@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -25,7 +26,14 @@ class ListingDeniedError(CollectfastaError):
 
 
 class NoListingError(CollectfastaError):
-    """An answer to a listing that does not come from the storage's service, or not whole."""
+    """An answer to a listing that does not come from the storage's service, or not whole.
+
+    Args:
+        what: What is wrong with it, a sentence.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} Check the storage's endpoint, and any proxy on the way there.")
 
 
 # What parsers and those who use their outcome raise for an answer of another shape.
@@ -55,8 +63,7 @@ def reading_listing(*others: type[Exception]) -> Iterator[None]:
         if isinstance(error, others):
             raise
         raise NoListingError(
-            f"The answer to a listing is no listing ({describe(error)}): check the storage's "
-            "endpoint, and what is between here and there."
+            f"The answer to a listing is no listing ({describe(error)})."
         ) from error
 
 
@@ -109,6 +116,19 @@ class RemoteObject:
         if pair is None or not self.version or pair.version != self.version:
             return self
         return replace(self, pair=pair)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What a storage says of an object that may be left over.
+
+    Attributes:
+        name: Its name, relative to the storage's location.
+        age: How long ago it was last written, None if the listing does not tell.
+    """
+
+    name: str
+    age: timedelta | None = None
 
 
 class RemoteIndex:

@@ -66,7 +66,7 @@ def _get_setting(type_: type[T] | tuple[type[T], ...], key: str, default: T) -> 
         return default
     types = type_ if isinstance(type_, tuple) else (type_,)
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        expected = " or ".join(each.__name__ for each in types)
+        expected = " or ".join(each.__name__.replace("NoneType", "None") for each in types)
         raise ValueError(
             f"The {key!r} setting must be of type {expected}, found {type(value).__name__}."
         )

@@ -43,11 +43,18 @@ def _same_name(name: str, max_length: int | None = None) -> str:
 
 
 @contextmanager
-def noting_names(storage: Any, *, dry_run: bool = False) -> Iterator[set[str]]:
+def noting_names(
+    storage: Any, *, dry_run: bool = False, sizes: dict[str, int | None] | None = None
+) -> Iterator[set[str]]:
     """Note which names a storage's post-processing saves or finds there.
 
     Not all of them are in what it yields: a manifest and intermediate files are not. A dry run
     post-processes nothing: there it is the names of the last deploy that the storage has loaded.
+
+    Args:
+        storage: The storage.
+        dry_run: Whether it post-processes nothing.
+        sizes: Is given the sizes of what is saved, in bytes, by name.
     """
     names: set[str] = set()
     if dry_run and hasattr(storage, "manifest_name"):
@@ -56,6 +63,8 @@ def noting_names(storage: Any, *, dry_run: bool = False) -> Iterator[set[str]]:
     def save(name: str, content: Any) -> str:
         saved: str = storage.__class__._save(inner, name, content)
         names.add(saved)
+        if sizes is not None:
+            sizes[saved] = getattr(content, "size", None)
         return saved
 
     def exists(name: str) -> bool:
@@ -65,8 +74,20 @@ def noting_names(storage: Any, *, dry_run: bool = False) -> Iterator[set[str]]:
         return found
 
     inner = unwrapped(storage)
-    with shadowing(storage, _save=save, exists=exists):
+    methods: dict[str, object] = {"_save": save, "exists": exists}
+    if hasattr(inner, "save_manifest"):
+        methods["save_manifest"] = lambda: save_sorted_manifest(inner)
+    with shadowing(storage, **methods):
         yield names
+
+
+def save_sorted_manifest(storage: Any) -> None:
+    """Save a manifest in the order of its names, as Django does from 6.0 on.
+
+    The order in which finders find files is another on each machine.
+    """
+    storage.hashed_files = dict(sorted(storage.hashed_files.items()))
+    storage.__class__.save_manifest(storage)
 
 
 def unwrapped(storage: Any) -> Any:

@@ -14,7 +14,7 @@ from django.core.files.storage import Storage
 
 from collectfasta.disks import naming_disks
 from collectfasta.errors import CollectfastaError, describe, printable, printable_error
-from collectfasta.shadowing import saving_under_exact_names, unwrapped
+from collectfasta.shadowing import save_sorted_manifest, saving_under_exact_names, unwrapped
 from collectfasta.source import SourceFile
 
 PostProcessed = tuple[str, str | None, bool | Exception]
@@ -80,6 +80,11 @@ class Stage(abc.ABC):
         """All files that belong into the storage, except the manifest."""
 
     @property
+    def skipped_in_dry_runs(self) -> str | None:
+        """The method that a dry run does not call, so that it can't tell all; None if it can."""
+        return None
+
+    @property
     def hashed_files(self) -> dict[str, str]:
         """The names that the manifest gives to the files, by their own."""
         names: dict[str, str] = getattr(self.storage, "hashed_files", {})
@@ -125,6 +130,11 @@ class LocalStage(Stage):
     def files(self) -> list[SourceFile]:
         """All files in the local storage, except the manifest."""
         return list(self._files)
+
+    @property
+    def skipped_in_dry_runs(self) -> str | None:
+        """The user's own storage is left alone."""
+        return None if self._is_fresh else "post_process()"
 
     @property
     def hashed_files(self) -> dict[str, str]:
@@ -200,15 +210,6 @@ def without_originals(stage: Stage) -> list[SourceFile]:
 def _uncompressed(name: str, originals: set[str]) -> str:
     root, extension = posixpath.splitext(name)
     return root if extension in (".br", ".gz") and root in originals else name
-
-
-def save_sorted_manifest(storage: Any) -> None:
-    """Save a manifest in the order of its names, as Django does from 6.0 on.
-
-    The order in which finders find files is another on each machine.
-    """
-    storage.hashed_files = dict(sorted(storage.hashed_files.items()))
-    storage.__class__.save_manifest(storage)
 
 
 def printable_outcome(outcome: PostProcessed) -> PostProcessed:

@@ -15,6 +15,7 @@ from collectfasta.errors import AGAIN, CollectfastaError, describe, redact
 from collectfasta.executor import Executor
 from collectfasta.observed import ObservedSource
 from collectfasta.plan import Decision, Plan
+from collectfasta.progress import Progress, Step
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import Strategy
 
@@ -91,6 +92,7 @@ def transfer(
     *,
     threads: int,
     on_sent: Callable[[SourceFile], None],
+    progress: Progress | None = None,
 ) -> None:
     """Send every file that the plan names, the largest first.
 
@@ -103,11 +105,14 @@ def transfer(
         report: Is kept up to date, so that an interrupted transfer is known too.
         threads: Files sent at a time; 0 sends inline.
         on_sent: Called in this thread for each file that was sent.
+        progress: Shows how many files and bytes were sent.
     """
     uploads = sorted(plan.uploads, key=lambda each: each.source.size or 0, reverse=True)
     report.asked += len(uploads)
-    transferring = _Transfer(strategy, report, on_sent)
-    with strategy.exact_names():
+    size = sum(each.source.size or 0 for each in uploads)
+    sending = (progress or Progress()).step("Sending", total=len(uploads), size=size)
+    with strategy.exact_names(), sending as step:
+        transferring = _Transfer(strategy, report, on_sent, step)
         transferring.send(uploads, threads)
         again = transferring.take_back(uploads)
         if again:
@@ -146,11 +151,12 @@ class _Transfer:
     strategy: Strategy[Any]
     report: Report
     on_sent: Callable[[SourceFile], None]
+    step: Step
 
     def send(self, uploads: Sequence[Decision], threads: int) -> None:
         """Send files until all are tried, or the remote refuses one after the other."""
         report, executor, streak = self.report, Executor(threads, self.strategy.abort), _Streak()
-        send = partial(_send, self.strategy)
+        send = partial(_send, self.strategy, self.step)
         with closing(executor.run(lambda item: send(item[1]), [*enumerate(uploads)])) as outcomes:
             for (position, decision), sent, failure in outcomes:
                 error = _attempt(self.on_sent, decision.source) if failure is None else failure
@@ -206,13 +212,19 @@ def again_if_passing(strategy: Strategy[Any], attempt: Callable[[], T]) -> T:
     return attempt()
 
 
-def _send(strategy: Strategy[Any], decision: Decision) -> Sent:
-    # Where nothing is remembered, nothing needs a checksum.
-    source = ObservedSource.of(
-        decision.source,
-        is_hashed=strategy.target_id is not None,
-        on_read=strategy.check_aborted,
-    )
+def _send(strategy: Strategy[Any], step: Step, decision: Decision) -> Sent:
+    with step.file(decision.source.size or 0) as move:
+        # Where nothing is remembered, nothing needs a checksum.
+        source = ObservedSource.of(
+            decision.source,
+            is_hashed=strategy.target_id is not None,
+            on_read=strategy.check_aborted,
+            on_move=move,
+        )
+        return _upload(strategy, decision, source)
+
+
+def _upload(strategy: Strategy[Any], decision: Decision, source: ObservedSource) -> Sent:
     try:
         remote = strategy.upload(source)
     except Exception:
@@ -255,13 +267,13 @@ def describe_failures(report: Report, strategy: Strategy[Any], *, full: bool) ->
     lines = [f"{head} to {strategy.target_name}:"]
     failures = dict(sorted(report.failures.items()))
     if report.refusal is not None:
-        lines[0] += f" {_cause(report.refusal, strategy)}"
+        lines[0] += f" {cause_of(report.refusal, strategy)}"
         reason = _reason(strategy, report.refusal)
         failures = {k: v for k, v in failures.items() if _reason(strategy, v) != reason}
         if full:
             lines.append(describe(report.refusal, strategy.secrets, full=True))
     for name, error in failures.items():
-        lines.append(f"  {name!r}: {_cause(error, strategy)}")
+        lines.append(f"  {name!r}: {cause_of(error, strategy)}")
         if full:
             lines.append(describe(error, strategy.secrets, full=True))
     if any(map(strategy.is_passing, report.failures.values())):
@@ -269,5 +281,6 @@ def describe_failures(report: Report, strategy: Strategy[Any], *, full: bool) ->
     return redact("\n".join(lines), strategy.secrets)
 
 
-def _cause(error: Exception, strategy: Strategy[Any]) -> str:
+def cause_of(error: Exception, strategy: Strategy[Any]) -> str:
+    """Say why a file was not sent."""
     return strategy.explain_error(error) or describe(error, strategy.secrets)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 from django.contrib.staticfiles.management.commands import collectstatic
 
 from collectfasta import settings
-from collectfasta.commit import commit, without_manifest
-from collectfasta.deploy import Deploy, in_words
-from collectfasta.leftovers import Leftovers, find_leftovers, list_stored
-from collectfasta.plan import Plan, Reason, check_sources
+from collectfasta.commit import commit, plan_elsewhere, without_manifest
+from collectfasta.deploy import Deploy, in_words, why
+from collectfasta.difference import refuse_unchecked, stage_to_check, verdict
+from collectfasta.leftovers import (
+    Leftovers,
+    find_leftovers,
+    list_stored,
+    list_to_prune,
+    published_names,
+)
+from collectfasta.options import Options
+from collectfasta.plan import Plan, PlanError, Reason, check_sources, requests_from_now
+from collectfasta.progress import Progress
+from collectfasta.record import Record
+from collectfasta.remote import StoredObject
 from collectfasta.shadowing import noting_names
 from collectfasta.source import SourceFile
 from collectfasta.staging import PostProcessed, Stage, staging, without_originals
@@ -21,6 +32,10 @@ from collectfasta.strategies import Strategy
 from collectfasta.transfer import again_if_passing
 
 PostProcessing = Generator[PostProcessed, None, None]
+MakeStage = Callable[[Sequence[SourceFile]], AbstractContextManager[Stage]]
+
+# The most that one request takes of S3, so that it takes no more of them.
+_DELETED_AT_A_TIME = 1000
 
 
 class DeployingCommand(collectstatic.Command):
@@ -29,65 +44,89 @@ class DeployingCommand(collectstatic.Command):
     Attributes:
         sources: The files, in the order in which they were found; a dict, to be asked for one too.
         strategy: Knows the storage; None where Django's own way is taken.
-        is_forced: Everything is sent.
+        options: What the run was asked for.
+        record: What the run has planned and done so far.
         is_unpublished: A manifest is yet to be published.
-        traceback: The traceback behind each failure is told.
         facts: What it took, when all is done.
+        progress: Shows how far the steps have come.
     """
 
     sources: dict[SourceFile, None]
     strategy: Strategy[Any] | None = None
-    is_forced = False
+    options = Options()
+    record = Record()
     is_unpublished = False
-    traceback = False
     facts: str | None = None
+    progress: Progress
+
+    def warn(self, msg: str) -> None:
+        """Print a line that the user should see."""
+        self.log(msg, level=1)
 
     def deploy(self, strategy: Strategy[Any], is_post_processing: bool) -> PostProcessing:
         """Deploy in one pass or in two; yield what Django's post-processing yields."""
-        sender = strategy.second_pass_strategy()
-        if sender is None:
-            yield from self._deploy_directly(strategy, is_post_processing)
-        elif is_post_processing:
-            yield from self._deploy_staged(strategy, sender)
+        try:
+            yield from self._deploy(strategy, is_post_processing)
+        except PlanError as error:
+            self.record.note_refusal(error)
+            raise
+        if self.options.check:
+            self.facts = verdict(self.record)
+
+    def _deploy(self, strategy: Strategy[Any], is_post_processing: bool) -> PostProcessing:
+        sender, make_stage = strategy.second_pass_strategy(), strategy.stage
+        storage = strategy.target_storage
+        if self.options.check and sender is None and hasattr(storage, "post_process"):
+            sender, make_stage = strategy, partial(stage_to_check, storage)
+        if sender and is_post_processing:
+            yield from self._deploy_staged(make_stage, sender)
         else:
-            yield from self._deploy_directly(sender, is_post_processing)
+            yield from self._deploy_directly(sender or strategy, is_post_processing)
 
     def _deploy_directly(self, strategy: Strategy[Any], is_post_processing: bool) -> PostProcessing:
         """Send what was found, then let the storage post-process."""
+        in_place = is_post_processing and hasattr(strategy.target_storage, "post_process")
         kept = {source.name for source in self.sources}
+        kept |= self._names_in_use(strategy, is_replaced=in_place)
         with self._deploying(strategy) as deploy:
-            with in_words(strategy, full=self.is_full):
+            with in_words(strategy, full=self.options.full):
                 stored = self._list_stored(strategy)
                 plan = deploy.plan([*self.sources])
                 self._announce(strategy, plan)
                 if not self.dry_run:
                     deploy.send(plan.uploads, partial(self._on_sent, strategy))
                 self._count(plan, {each.name: each for each in self.sources}.get)
-            if is_post_processing and hasattr(strategy.target_storage, "post_process"):
-                with noting_names(strategy.target_storage, dry_run=self.dry_run) as names:
+            if in_place:
+                storage, saved = strategy.target_storage, self.record.saved
+                with noting_names(storage, dry_run=self.dry_run, sizes=saved) as names:
                     for processed in self._post_process(strategy):
                         kept |= {name for name in processed[:2] if name}
                         yield processed
                 kept |= names
-            with in_words(strategy, full=self.is_full):
+            with in_words(strategy, full=self.options.full):
                 self._delete_leftovers(deploy, stored, kept)
 
-    def _deploy_staged(self, strategy: Strategy[Any], sender: Strategy[Any]) -> PostProcessing:
+    def _deploy_staged(self, make_stage: MakeStage, sender: Strategy[Any]) -> PostProcessing:
         """Post-process locally, send the difference, the manifest last."""
-        with in_words(sender, full=self.is_full):
+        with in_words(sender, full=self.options.full):
             check_sources([*self.sources], sender)
         self.is_unpublished = True
+        in_use = self._names_in_use(sender, is_replaced=True)
         with self._deploying(sender) as deploy, ExitStack() as stack:
-            with in_words(sender, full=self.is_full):
+            with in_words(sender, full=self.options.full):
                 stored = self._list_stored(sender)
-            with staging(sender.secrets, full=self.is_full):
-                stage = stack.enter_context(strategy.stage([*self.sources]))
+            with staging(sender.secrets, full=self.options.full):
+                stage = stack.enter_context(make_stage([*self.sources]))
+                if self.options.check:
+                    refuse_unchecked(stage)
                 stack.enter_context(self._withdrawing(stage))
-                yield from stage.post_process(dry_run=self.dry_run)
-            with in_words(sender, full=self.is_full):
-                self._send_staged(deploy, stage, stored)
+                yield from self._counted(stage.post_process(dry_run=self.dry_run))
+            with in_words(sender, full=self.options.full):
+                kept = in_use | self._send_staged(deploy, stage)
+                self._delete_leftovers(deploy, stored, kept)
 
-    def _send_staged(self, deploy: Deploy, stage: Stage, stored: list[str] | None) -> None:
+    def _send_staged(self, deploy: Deploy, stage: Stage) -> set[str]:
+        """Send what was staged, and return the names of all that belongs to the deploy."""
         sender = deploy.strategy
         files = without_originals(stage) if settings.hashed_only else stage.files
         hashed = stage.hashed_files
@@ -101,16 +140,17 @@ class DeployingCommand(collectstatic.Command):
             self.is_unpublished = False
             kept |= _names(commit(deploy, plan, stage, partial(self._on_sent, sender)))
             stage.is_published = True
+        elif elsewhere := plan_elsewhere(deploy, stage):
+            self.record.elsewhere, its_plan = elsewhere
+            self._announce(self.record.elsewhere.strategy, its_plan)
         self._count(plan, lambda name: places.get(name) or places.get(hashed.get(name, "")))
-        self._delete_leftovers(deploy, stored, kept)
+        return kept
 
     @contextmanager
     def _deploying(self, strategy: Strategy[Any]) -> Iterator[Deploy]:
         """Make a deploy ready and, however it ends, remember what it has done."""
-        with in_words(strategy, full=self.is_full):
-            deploy = Deploy(
-                strategy, dry_run=self.dry_run, forced=self.is_forced, full=self.is_full
-            )
+        with in_words(strategy, full=self.options.full):
+            deploy = self.record.deploy = Deploy(strategy, self.options, self.progress)
         try:
             yield deploy
         finally:
@@ -128,8 +168,18 @@ class DeployingCommand(collectstatic.Command):
 
     def _post_process(self, strategy: Strategy[Any]) -> Iterator[PostProcessed]:
         found = {each.prefixed_path: (each.storage, each.path) for each in self.sources}
-        with in_words(strategy, full=self.is_full):
-            yield from strategy.target_storage.post_process(found, dry_run=self.dry_run)
+        with in_words(strategy, full=self.options.full):
+            processed = strategy.target_storage.post_process(found, dry_run=self.dry_run)
+            yield from self._counted(processed)
+
+    def _counted(self, outcomes: Iterable[PostProcessed]) -> Iterator[PostProcessed]:
+        """Yield what becomes of the files, and count each once: there may be more outcomes."""
+        waiting = {each.prefixed_path for each in self.sources}
+        with self.progress.step("Post-processing", total=len(waiting)) as step:
+            for outcome in outcomes:
+                step.advance(int(outcome[0] in waiting))
+                waiting.discard(outcome[0])
+                yield outcome
 
     def _announce(self, strategy: Strategy[Any], plan: Plan) -> None:
         """Say what stays and, in a dry run, what would be sent."""
@@ -139,8 +189,10 @@ class DeployingCommand(collectstatic.Command):
                 self.log(f"Skipping '{source.path}' (not modified)")
                 if not self.dry_run:
                     strategy.on_skip_hook(source.path, source.prefixed_path, source.storage)
-            elif self.dry_run:
+                continue
+            if self.dry_run:
                 self.log(f"Pretending to copy '{self._label(source)}'", level=1)
+            self.log(f"To be sent: '{source.name}' ({why(each.reason, 1, strategy)})", level=3)
 
     def _label(self, source: SourceFile) -> str:
         """Return the path of a file that was found, and the name of one that was made of it."""
@@ -166,33 +218,62 @@ class DeployingCommand(collectstatic.Command):
         self.log(f"Copying '{self._label(source)}'")
         strategy.post_copy_hook(source.path, source.prefixed_path, source.storage)
 
-    def _list_stored(self, strategy: Strategy[Any]) -> list[str] | None:
-        """List for ``--clear`` what there is before anything is sent."""
-        if not self.clear:
-            return None
-        warn = partial(self.log, level=1)
-        return again_if_passing(strategy, lambda: list_stored(strategy, warn=warn))
+    def _names_in_use(self, strategy: Strategy[Any], *, is_replaced: bool) -> set[str]:
+        """Return what the manifest of the last deploy names, where pruning has to keep that.
 
-    def _delete_leftovers(self, deploy: Deploy, stored: list[str] | None, kept: set[str]) -> None:
+        Args:
+            strategy: Knows the storage.
+            is_replaced: There will be another manifest.
+        """
+        if not self.options.prune or (is_replaced and self.options.grace is None):
+            return set()
+        return published_names(strategy.target_storage)
+
+    def _list_stored(self, strategy: Strategy[Any]) -> list[StoredObject] | None:
+        """List for ``--clear`` and ``--prune`` what there is before anything is sent."""
+        grace = self.options.grace
+        if not (self.clear or self.options.prune):
+            return None
+
+        def list_now() -> list[StoredObject] | None:
+            if self.options.prune:
+                return list_to_prune(strategy, grace)
+            return list_stored(strategy, warn=self.warn)
+
+        with self.progress.step("Listing", noun="object") as step:
+            with step.at_first("Listing", "request", requests_from_now(strategy)):
+                stored = again_if_passing(strategy, list_now)
+            step.advance(len(stored or ()))
+        return stored
+
+    def _delete_leftovers(
+        self, deploy: Deploy, stored: list[StoredObject] | None, kept: set[str]
+    ) -> None:
         """Delete what earlier deploys left, through Django's clear_dir() for its messages."""
-        if not self.clear:
+        if not (self.clear or self.options.prune):
             return
-        strategy = deploy.strategy
+        strategy, grace = deploy.strategy, self.options.grace
         names = again_if_passing(
-            strategy, lambda: find_leftovers(strategy, stored, deploy.pairs, kept)
+            strategy, lambda: find_leftovers(strategy, stored, deploy.pairs, kept, grace)
         )
+        if self.options.prune and self.dry_run and self.verbosity == 1:
+            # Django tells of these at verbosity 2, and of copies at 1.
+            for name in sorted(names):
+                self.log(f"Pretending to delete '{name}'", level=1)
         storage, self.storage = self.storage, Leftovers(names)
         try:
             super().clear_dir("")
-            deleted = self.storage.deleted
-            again_if_passing(strategy, lambda: strategy.delete_files(deleted))
+            self._delete(strategy, self.storage.deleted)
         finally:
             self.storage = storage
+        self.record.deleted = names
 
-    @property
-    def is_full(self) -> bool:
-        """Whether tracebacks are told."""
-        return self.traceback or settings.debug
+    def _delete(self, strategy: Strategy[Any], names: Sequence[str]) -> None:
+        with self.progress.step("Deleting", total=len(names), noun="object") as step:
+            for first in range(0, len(names), _DELETED_AT_A_TIME):
+                some = names[first : first + _DELETED_AT_A_TIME]
+                again_if_passing(strategy, partial(strategy.delete_files, some))
+                step.advance(len(some))
 
 
 def _manifest_for(sender: Strategy[Any], stage: Stage) -> list[SourceFile]:

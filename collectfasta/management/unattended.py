@@ -7,13 +7,20 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from collectfasta.displays import progress_on
 from collectfasta.interrupts import STATUS, Watch, terminable
-from collectfasta.output import SteadyStream
+from collectfasta.output import SteadyStream, style_for, telling_warnings
+from collectfasta.progress import Progress
 
 
 class UnattendedCommand(BaseCommand):
-    """End cleanly when told to stop, and go on when nobody reads the messages."""
+    """End cleanly when told to stop, and go on when nobody reads the messages.
 
+    Attributes:
+        progress: Shows how far the command has come; all that it says is written beside that.
+    """
+
+    progress = Progress()
     _is_process = False
     _has_said_so = False
 
@@ -58,11 +65,23 @@ class UnattendedCommand(BaseCommand):
                 options[name] = self._stream(options[name], name)
         for stream in self._streams:
             stream.is_steady = True
+        colors = {name: options.get(name, False) for name in ("no_color", "force_color")}
+        warnings = telling_warnings(
+            lambda text: self.stderr.write(text, style_for(self.stderr, **colors).WARNING),
+            lambda: self.progress.aside(),
+        )
         try:
-            with Watch(self._last_words) if self._is_process else terminable():
+            with warnings, Watch(self._last_words) if self._is_process else terminable():
                 return self._execute(*args, **options)
         except KeyboardInterrupt:
             raise CommandError(self.interrupted(), returncode=STATUS) from None
+
+    def show_progress(self, verbosity: int) -> None:
+        """Show from now on how far the command has come, where someone may look at it."""
+        self.progress = progress_on(self.stderr, verbosity)
+        for stream in self._streams:
+            if stream.isatty():
+                stream.aside = self.progress.aside
 
     def _execute(self, *args: Any, **options: Any) -> str | None:
         output: str | None = super().execute(*args, **options)
@@ -80,4 +99,7 @@ class UnattendedCommand(BaseCommand):
         """Return what a process that has to be ended has not said yet."""
         if self._has_said_so:
             return ""
-        return f"{CommandError.__name__}: {self.interrupted()} Temporary files may be left.\n"
+        ending = "\n" if self.progress.is_amid_a_line else ""
+        return (
+            f"{ending}{CommandError.__name__}: {self.interrupted()} Temporary files may be left.\n"
+        )

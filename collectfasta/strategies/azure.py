@@ -7,6 +7,8 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
@@ -27,11 +29,13 @@ from azure.storage.blob import (
 from storages.backends.azure_storage import AzureStorage
 
 from collectfasta.checksums import Checksum, read_chunks
-from collectfasta.remote import ListingDeniedError, RemoteObject
+from collectfasta.remote import ListingDeniedError, RemoteObject, reading_listing
 from collectfasta.shadowing import saving_under_exact_names
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.azure_client import make_client
+from collectfasta.strategies.azure_errors import CREDENTIALS_REFUSED, answer_of, explain
 from collectfasta.strategies.azure_listing import BlobListing
+from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
@@ -41,15 +45,6 @@ _ONE_REQUEST = 4 * 1024 * 1024
 
 # https://learn.microsoft.com/rest/api/storageservices/blob-batch: at most 256 requests.
 _DELETE_BATCH = 256
-
-# https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
-_CREDENTIALS_REFUSED = {
-    "AuthenticationFailed",
-    "AuthorizationFailure",
-    "InvalidAuthenticationInfo",
-    "KeyBasedAuthenticationNotPermitted",
-    "NoAuthenticationInformation",
-}
 
 # https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -134,7 +129,7 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
                 checksum = Checksum("md5", blob.md5) if blob.md5 else None
                 yield RemoteObject(by_key[blob.key], blob.etag, blob.size, checksum)
         except HttpResponseError as error:
-            if error.status_code == 403 and _code(error) not in _CREDENTIALS_REFUSED:
+            if error.status_code == 403 and answer_of(error)[1] not in CREDENTIALS_REFUSED:
                 raise ListingDeniedError(str(error)) from error
             raise
 
@@ -142,9 +137,12 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
     def _listing(self) -> BlobListing:
         return BlobListing(self._container, self.target_storage.timeout, self._threads)
 
-    def list_keys(self) -> Iterable[str]:
-        """Return every key under the prefix, which the SDK leaves percent-encoded in places."""
-        return (blob.key for blob in self._listing.all(self.prefix))
+    def list_keys(self) -> Iterator[tuple[str, timedelta | None]]:
+        """Return every key under the prefix, and how long ago its blob was written."""
+        for blob in self._listing.all(self.prefix):
+            with reading_listing():
+                written = parsedate_to_datetime(blob.modified) if blob.modified else None
+            yield blob.key, age_of(written, self._count.date) if written else None
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one blob; one that may not be read is there, but unknown."""
@@ -235,32 +233,11 @@ class AzureBlobStrategy(CloudStrategy[AzureStorage]):
 
     def answer_of(self, error: Exception) -> tuple[int | None, str]:
         """Return HTTP status and code of the answer behind an error; None and "" without one."""
-        return getattr(error, "status_code", None), _code(error)
+        return answer_of(error)
 
     def explain_error(self, error: Exception) -> str | None:
         """Say in a line why Azure refuses for good, and what to do."""
-        container = self.target_storage.azure_container
-        if isinstance(error, ListingDeniedError):
-            return f"The credentials may not list the container {container!r}."
-        code = _code(error)
-        if code == "ContainerNotFound":
-            return (
-                f"The container {container!r} does not exist: create it, or correct the "
-                "storage's azure_container (AZURE_CONTAINER)."
-            )
-        if code in _CREDENTIALS_REFUSED or getattr(error, "status_code", None) == 401:
-            return (
-                f"The credentials for the container {container!r} are refused, or have expired: "
-                "correct the storage's account_name and account_key, connection_string, sas_token "
-                "or token_credential, or the account's network rules."
-            )
-        if getattr(error, "status_code", None) == 403:
-            return (
-                f"The credentials are refused or lack a permission on the container {container!r}: "
-                "a deploy needs to list, read, write and delete, as the role Storage Blob Data "
-                "Contributor may."
-            )
-        return None
+        return explain(self.target_storage.azure_container, error)
 
 
 class AzureBlobManifestMemoryStrategy(TwoPassInMemoryStrategy):
@@ -275,12 +252,6 @@ class AzureBlobManifestFileSystemStrategy(TwoPassFileSystemStrategy):
 
     storage_class: ClassVar[str | None] = AzureBlobStrategy.storage_class
     second_strategy = AzureBlobStrategy
-
-
-def _code(error: Exception) -> str:
-    """Return the service's code of an error; the SDK makes an enum's member of those it knows."""
-    code = getattr(error, "error_code", "")
-    return str(getattr(code, "value", code))
 
 
 def _md5(content: bytes) -> bytearray:

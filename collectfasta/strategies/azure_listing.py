@@ -23,7 +23,7 @@ from azure.storage.blob import ContainerClient
 
 from collectfasta.executor import Executor
 from collectfasta.remote import next_marker, reading_listing
-from collectfasta.strategies.azure_retry import ATTEMPTS
+from collectfasta.strategies.patience import ATTEMPTS
 
 # The most blobs that the service gives in an answer.
 _PAGE = 5000
@@ -42,12 +42,14 @@ class ListedBlob:
         etag: Its ETag, without quotation marks.
         size: Its size in bytes.
         md5: Its MD5 in hexadecimal, None where the container keeps none.
+        modified: When it was last written, as HTTP has it.
     """
 
     key: str
     etag: str
     size: int
     md5: str | None
+    modified: str | None = None
 
 
 class _Page(NamedTuple):
@@ -126,7 +128,7 @@ class BlobListing:
             page = self._answered_page(prefix, marker)
             if page is not None:
                 return page
-        raise ServiceResponseError("No listing came whole.")
+        raise ServiceResponseError("no answer to a listing came whole")
 
     def _answered_page(self, prefix: str, marker: str | None) -> _Page | None:
         """Ask for a page; None if the SDK does not show the answer.
@@ -171,4 +173,5 @@ def _describe(blob: Any) -> ListedBlob:
         properties.findtext("Etag").strip('"'),
         int(properties.findtext("Content-Length")),
         base64.b64decode(md5).hex() if md5 else None,
+        properties.findtext("Last-Modified"),
     )

@@ -15,10 +15,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import HTTPPolicy
 from azure.storage.blob import ExponentialRetry
 
-from collectfasta.strategies.retry_after import seconds_to_wait
-
-# The first attempt included, as boto3 has it here.
-ATTEMPTS = 5
+from collectfasta.strategies.patience import ATTEMPTS, seconds_to_wait
 
 # At random up to 0.5, 1.5, 4.5 and 13.5 s.
 _INITIAL_BACKOFF = 0.5

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import abc
 import gzip
-import hashlib
 import importlib
 import mimetypes
 import os
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from functools import cached_property
 from io import BytesIO
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
@@ -26,12 +26,13 @@ from django.core.files.storage import InMemoryStorage, Storage
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
-from collectfasta.checksums import md5
+from collectfasta.checksums import md5, new_md5
 from collectfasta.hints import Hints
-from collectfasta.remote import RemoteObject
+from collectfasta.remote import RemoteObject, StoredObject
 from collectfasta.shadowing import saving_under_exact_names, unwrapped
 from collectfasta.source import Payload, SourceFile
 from collectfasta.staging import LocalStage, Stage, walk
+from collectfasta.strategies.clock import age_of
 
 S = TypeVar("S", bound=Storage)
 Task = tuple[str, str, Storage]
@@ -193,7 +194,7 @@ class Strategy(abc.ABC, Generic[S]):
         with source.open() as content:
             saved = storage.save(source.name, content)
         if saved != source.name:
-            raise ValueError(f"the storage saved it as {saved!r}")
+            raise ValueError(f"the storage saved it as {saved!r}: its save() has to keep names")
         return None
 
     def abort(self) -> None:
@@ -202,13 +203,30 @@ class Strategy(abc.ABC, Generic[S]):
     def check_aborted(self) -> None:
         """Raise InterruptedError where ``abort()`` was called; asked for each piece of a body."""
 
-    def stored_names(self) -> Iterable[str] | None:
-        """Return the names of all objects under the location, for ``--clear``.
+    def list_stored(self) -> Iterable[StoredObject] | None:
+        """Return all objects under the location, for ``--clear`` and ``--prune``.
 
         None: there is no location, so what belongs to this project can't be told.
         """
         location: object = getattr(self.target_storage, "location", "")
-        return walk(self.target_storage) if location else None
+        return map(StoredObject, walk(self.target_storage)) if location else None
+
+    @property
+    def tells_ages(self) -> bool:
+        """Whether ``read_age`` can tell when objects were written."""
+        cls = self.target_storage.__class__
+        return cls.get_modified_time is not Storage.get_modified_time
+
+    def read_age(self, name: str) -> timedelta | None:
+        """Return how long ago an object was written that was listed without its age.
+
+        None: it can't be told of this one; it is gone, for instance.
+        """
+        gone: tuple[type[Exception], ...] = (FileNotFoundError, *self.delete_not_found_exception)
+        try:
+            return age_of(self.target_storage.get_modified_time(name))
+        except gone:
+            return None
 
     def delete_files(self, names: Sequence[str]) -> None:
         """Delete objects, as many at a time as the remote takes; missing ones are no error."""
@@ -286,7 +304,7 @@ class HashStrategy(Strategy[S], abc.ABC):
         buffer = BytesIO()
         with gzip.GzipFile(mode="wb", fileobj=buffer, mtime=0.0) as compressor:
             compressor.write(force_bytes(contents))
-        return hashlib.md5(buffer.getvalue(), usedforsecurity=False).hexdigest()
+        return str(new_md5(buffer.getvalue()).hexdigest())
 
 
 class CachingHashStrategy(HashStrategy[S], abc.ABC):
@@ -300,8 +318,7 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
     def get_cache_key(self, path: str) -> str:
         """Return the prefix and 32 hexadecimal digits for a path."""
         name = path.encode(errors="surrogatepass")
-        digest = hashlib.md5(name, usedforsecurity=False).hexdigest()
-        return settings.cache_key_prefix + digest
+        return f"{settings.cache_key_prefix}{new_md5(name).hexdigest()}"
 
     def invalidate_cached_hash(self, path: str) -> None:
         """Forget the remote checksum of a file."""
@@ -384,7 +401,7 @@ def load_strategy(klass: str | type | object) -> type[Strategy[Storage]]:
     if not isinstance(found, type) or not issubclass(found, Strategy):
         raise ImproperlyConfigured(
             f"{klass!r} is no strategy: strategies must be subclasses of "
-            f"{Strategy.__module__}.{Strategy.__qualname__}."
+            "collectfasta.strategies.Strategy."
         )
     return found
 

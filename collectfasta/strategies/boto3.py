@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import IO, Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -112,13 +113,13 @@ class Boto3Strategy(CloudStrategy[S3Storage]):
     def _list_from(self, key: str, last: str) -> Page[S3Object]:
         return self._engine.list_page(self.prefix, max(just_before(key), last))
 
-    def list_keys(self) -> Iterable[str]:
-        """Return every key under the prefix, letter by letter."""
+    def list_keys(self) -> Iterable[tuple[str, timedelta | None]]:
+        """Return every key under the prefix, letter by letter, with its object's age."""
         page, before, last = Page[S3Object]((), is_last=False), "", ""
         while not page.is_last:
             page = self._engine.exact.list_page(self.prefix, last)
-            for last, _ in page.entries:
-                yield last
+            for last, entry in page.entries:
+                yield last, entry.age
             if last <= before:
                 return
             before = last

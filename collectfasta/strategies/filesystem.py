@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import ClassVar
 
@@ -18,10 +19,11 @@ from django.core.files.storage import FileSystemStorage
 from collectfasta.checksums import Checksum, md5
 from collectfasta.disks import naming_disks
 from collectfasta.errors import describe
-from collectfasta.remote import RemoteObject
+from collectfasta.remote import RemoteObject, StoredObject
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import CachingHashStrategy
+from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.listing import ListingStrategy
 
 _TEMPORARY = re.compile(r"\.collectfasta-[0-9a-f]{16}\.tmp")
@@ -142,12 +144,21 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
                 if is_ours and entry.stat(follow_symlinks=False).st_mtime < begun:
                     os.unlink(entry.path)
 
-    def stored_names(self) -> Iterator[str]:
-        """Return the names of all files and links; what links to folders lead to is not ours."""
+    def list_stored(self) -> Iterator[StoredObject]:
+        """Return all files and links; what links to folders lead to is not ours."""
         root = self.target_storage.location
         for folder, _, files in os.walk(root, onerror=_raise_unless_missing):
             for name in files:
-                yield os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
+                path = os.path.relpath(os.path.join(folder, name), root)
+                yield StoredObject(path.replace(os.sep, "/"))
+
+    def read_age(self, name: str) -> timedelta | None:
+        """Return how long ago a file was written, or a link made."""
+        try:
+            written = os.lstat(self.target_storage.path(name)).st_mtime
+        except FileNotFoundError:
+            return None
+        return age_of(datetime.fromtimestamp(written, timezone.utc))
 
     def delete_files(self, names: Sequence[str]) -> None:
         """Delete files, and links that lead nowhere."""

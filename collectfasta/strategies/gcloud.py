@@ -7,13 +7,13 @@ import io
 import itertools
 import mimetypes
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from google.api_core.exceptions import Forbidden, NotFound, RetryError
 from google.auth.exceptions import GoogleAuthError, TransportError
-from google.auth.transport.requests import AuthorizedSession
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob
 from requests import RequestException
@@ -31,11 +31,12 @@ from collectfasta.remote import (
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies import gcloud_retry
 from collectfasta.strategies.base import secrets_of
+from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.gcloud_client import prepare_client
 from collectfasta.strategies.gcloud_errors import explain
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
-from collectfasta.strategies.requests_session import mount_pool, shorten_way
 
 # What is sent in one request is held in memory, so larger files go by resumable upload, in chunks
 # that must be multiples of 256 KiB (https://cloud.google.com/storage/docs/resumable-uploads).
@@ -52,7 +53,7 @@ _FORBIDDEN = re.compile(r"[\r\n]|\A\.well-known/acme-challenge/")
 _SECRETS = ("client_secret", "refresh_token", "token")
 
 _PAGE = 1000
-_FIELDS = "items(name,size,generation,md5Hash,crc32c),nextPageToken"
+_FIELDS = "items(name,size,generation,md5Hash,crc32c,timeCreated),nextPageToken"
 
 
 class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
@@ -120,12 +121,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     def prepare(self, threads: int) -> None:
         """Give the storage's client, which all threads use, a connection for each."""
         self._threads = threads
-        client = self.target_storage.client
-        # It would ask for the bucket's metadata, in a thread of its own, to decorate traces.
-        client._bucket_metadata_cache = None
-        mount_pool(client._http, threads, self._count)
-        if type(client._http) is AuthorizedSession:
-            shorten_way(client._http)
+        prepare_client(self.target_storage, threads, self._count)
 
     # What is there
 
@@ -162,9 +158,13 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
                 marker = next_marker(marker, listing.next_page_token)
                 yield Page(entries, is_last=marker is None)
 
-    def list_keys(self) -> Iterable[str]:
-        """Return every key under the prefix."""
-        return (key for page in self._pages() for key, _ in page.entries)
+    def list_keys(self) -> Iterator[tuple[str, timedelta | None]]:
+        """Return every key under the prefix, and how long ago this generation was written."""
+        for page in self._pages():
+            for key, blob in page.entries:
+                with reading_listing():
+                    written = blob.time_created
+                yield key, age_of(written, self._count.date) if written else None
 
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""

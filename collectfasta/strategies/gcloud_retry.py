@@ -10,13 +10,14 @@ from typing import Any
 from google.api_core.retry import Retry
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from collectfasta.strategies.retry_after import seconds_to_wait
+from collectfasta.strategies.patience import (
+    ATTEMPTS,
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    seconds_to_wait,
+)
 
-# The first attempt included, as boto3 has it here.
-ATTEMPTS = 5
-
-# Seconds to connect, and without a word from the server.
-TIMEOUT = (20, 60)
+TIMEOUT = (CONNECT_SECONDS, READ_SECONDS)
 
 
 class BoundedRetry(Retry):

@@ -6,6 +6,7 @@ import abc
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from storages.utils import clean_name
 
 from collectfasta.checksums import md5
 from collectfasta.errors import CollectfastaError
-from collectfasta.remote import NoListingError, RemoteIndex, RemoteObject, compare
+from collectfasta.remote import NoListingError, RemoteIndex, RemoteObject, StoredObject, compare
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy, S
@@ -214,19 +215,23 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
         """Put a file into the bucket, over what is there, as the storage would."""
 
     @abc.abstractmethod
-    def list_keys(self) -> Iterable[str]:
-        """Return every key under the prefix."""
+    def list_keys(self) -> Iterable[tuple[str, timedelta | None]]:
+        """Return every key under the prefix, and how long ago its object was written."""
 
-    def stored_names(self) -> Iterable[str] | None:
-        """Return the names of all objects under the location, None if there is no location."""
+    def list_stored(self) -> Iterable[StoredObject] | None:
+        """Return all objects under the location, None if there is no location."""
         if not self.prefix:
             return None
-        keys: dict[str, None] = {}
-        for key in self.list_keys():
+        keys: dict[str, timedelta | None] = {}
+        for key, age in self.list_keys():
             if key in keys:
                 raise NoListingError(f"The listing does not end: it names {key!r} a second time.")
-            keys[key] = None
-        return [key[len(self.prefix) :] for key in keys if self._is_from_a_deploy(key)]
+            keys[key] = age
+        return [
+            StoredObject(key[len(self.prefix) :], age)
+            for key, age in keys.items()
+            if self._is_from_a_deploy(key)
+        ]
 
     def _is_from_a_deploy(self, key: str) -> bool:
         """Tell whether a file's name can have led to this key.

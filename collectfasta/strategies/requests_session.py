@@ -19,7 +19,7 @@ from collectfasta.strategies.counting import Counter
 
 
 def mount_pool(session: Session, threads: int, counter: Counter) -> None:
-    """Give a session of ``requests`` a connection for each thread, and count what it sends.
+    """Give a session of ``requests`` a connection for each thread; note what it sends.
 
     Its own pool holds 10 connections and throws away what exceeds them. Retries stay the SDK's.
     """
@@ -27,7 +27,9 @@ def mount_pool(session: Session, threads: int, counter: Counter) -> None:
     class CountingAdapter(HTTPAdapter):
         def send(self, *args: Any, **kwargs: Any) -> Any:
             counter.add()
-            return super().send(*args, **kwargs)
+            response = super().send(*args, **kwargs)
+            counter.date = response.headers.get("Date")
+            return response
 
     size = max(threads, 10)
     for scheme in ("https://", "http://"):

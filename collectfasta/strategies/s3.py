@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from s3transfer.utils import ChunksizeAdjuster
@@ -27,11 +28,13 @@ class S3Object:
         etag: Its ETag without quotes.
         size: Its size in bytes.
         is_certain: The key that it was listed under is its key, letter by letter.
+        age: How long ago it was written, where the engine tells it.
     """
 
     etag: str
     size: int
     is_certain: bool = True
+    age: timedelta | None = None
 
 
 class UnsupportedError(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
-from s3transfer.utils import OSUtils, ReadFileChunk
 
 from collectfasta.observed import ObservedSource, SourceChangedError
 from collectfasta.remote import (
@@ -23,8 +23,11 @@ from collectfasta.remote import (
 )
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import SourceFile
+from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.counting import Counter
+from collectfasta.strategies.patience import ATTEMPTS
 from collectfasta.strategies.s3 import S3Object
+from collectfasta.strategies.s3_boto3_files import Files, Watcher
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
@@ -37,73 +40,9 @@ _DELETE_BATCH = 1000
 # What the document that names them can't have: https://www.w3.org/TR/xml/#charsets
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
-# Attempts for a request, the first included. As many as botocore's "legacy" mode makes, in the
-# "standard" mode, which also retries what a flaky network does and waits at random.
-_RETRIES = {"mode": "standard", "total_max_attempts": 5}
+# The "standard" mode also retries what a flaky network does, and waits at random.
+_RETRIES = {"mode": "standard", "total_max_attempts": ATTEMPTS}
 _RETRY_SETTINGS = {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "retry_mode", "max_attempts"}
-
-
-class _WholeChunk(ReadFileChunk):
-    """A part of a file, never shorter than was said: the server would wait for the rest.
-
-    What ends the reading (an interrupt, a file that has become shorter) is raised when the part is
-    sent. When it is read to be signed it ends there: where awscrt reads it, it would print the
-    error, and raise one of its own.
-    """
-
-    _is_sent = False
-
-    def signal_transferring(self) -> None:
-        """Take note that the part is sent from now on."""
-        self._is_sent = True
-        super().signal_transferring()
-
-    def signal_not_transferring(self) -> None:
-        """Take note that the part is read for other reasons from now on."""
-        self._is_sent = False
-        super().signal_not_transferring()
-
-    def read(self, amount: int | None = None) -> bytes:
-        """Read, up to the end of the part.
-
-        Raises:
-            SourceChangedError: The file ends before, and the part is sent.
-        """
-        try:
-            return self._read(amount)
-        except Exception:
-            if self._is_sent:
-                raise
-            return b""
-
-    def _read(self, amount: int | None) -> bytes:
-        left = max(len(self) - self.tell(), 0)
-        content: bytes = super().read(amount)
-        if len(content) < (left if amount is None or amount < 0 else min(left, amount)):
-            raise SourceChangedError("it became shorter while it was being sent")
-        return content
-
-
-class _Files(OSUtils):
-    """How parts are read from files."""
-
-    def open_file_chunk_reader_from_fileobj(
-        self,
-        fileobj: Any,
-        chunk_size: int,
-        full_file_size: int,
-        callbacks: Any,
-        close_callbacks: Any = None,
-    ) -> _WholeChunk:
-        """Return a part of an open file."""
-        return _WholeChunk(
-            fileobj,
-            chunk_size,
-            full_file_size,
-            callbacks=callbacks,
-            enable_callbacks=False,
-            close_callbacks=close_callbacks,
-        )
 
 
 def _raise_change(caught_exception: Exception | None = None, **_: object) -> None:
@@ -143,7 +82,7 @@ class Boto3Engine:
         # As boto3 does where the storage's configuration forbids threads.
         executor = None if self._config.use_threads else NonThreadedExecutor
         # Shared by all threads: it limits its own threads and memory once, not per file.
-        self._manager = TransferManager(self._client, self._config, _Files(), executor)
+        self._manager = TransferManager(self._client, self._config, Files(), executor)
 
     @property
     def requests(self) -> int:
@@ -168,10 +107,8 @@ class Boto3Engine:
         try:
             with reading_listing():
                 answer = self._list(prefix, start_after)
-                entries = [
-                    (each["Key"], S3Object(each["ETag"].strip('"'), each["Size"]))
-                    for each in answer.get("Contents", ())
-                ]
+                date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+                entries = [_listed(each, date) for each in answer.get("Contents", ())]
                 return Page(entries, is_last=not answer["IsTruncated"])
         except ClientError as error:
             if error.response["Error"].get("Code") in ("AccessDenied", "403"):
@@ -227,12 +164,16 @@ class Boto3Engine:
     ) -> str:
         """Store a large file, open or to be opened, in parts and return the ETag."""
         content: Any = body
+        watchers = []
         if isinstance(body, ObservedSource):
             self._sources[key] = body
+            watchers.append(Watcher(body))
         if isinstance(body, SourceFile):
             content = body.local_path
         try:
-            upload = self._manager.upload(content, self._bucket, key, extra_args=dict(parameters))
+            upload = self._manager.upload(
+                content, self._bucket, key, extra_args=dict(parameters), subscribers=watchers
+            )
             upload.result()
         except KeyError:
             # s3transfer misses what the answer to a part was to have, cut off after its status.
@@ -260,6 +201,12 @@ class Boto3Engine:
             for error in answer.get("Errors", ()):
                 refusal: Any = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 200}}
                 raise ClientError(refusal, "DeleteObjects")
+
+
+def _listed(entry: Mapping[str, Any], date: str | None) -> tuple[str, S3Object]:
+    written = entry.get("LastModified")
+    age = age_of(written, date) if isinstance(written, datetime) else None
+    return entry["Key"], S3Object(entry["ETag"].strip('"'), entry["Size"], age=age)
 
 
 def _make_client(storage: Any, threads: int) -> S3Client:

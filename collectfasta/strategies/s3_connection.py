@@ -19,14 +19,11 @@ from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from collectfasta.shadowing import is_overridden
+from collectfasta.strategies.patience import ATTEMPTS
 from collectfasta.strategies.s3 import UnsupportedError
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
-
-# Attempts for a request, the first included, where the user has said nothing: as many as
-# botocore's "legacy" mode makes.
-ATTEMPTS = 5
 
 # Not aliases of access points, directory buckets or ARNs, whose addresses botocore works out:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html

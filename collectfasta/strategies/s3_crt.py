@@ -108,9 +108,8 @@ class CrtSender:
             sent.finished_future.result()
         except s3.S3ResponseError as error:
             raise _as_boto3(error) from None
-        except AwsCrtError as error:
-            url = self._connection.url
-            raise ConnectionClosedError(endpoint_url=url, error=error.name) from None
+        except AwsCrtError:
+            raise ConnectionClosedError(endpoint_url=self._connection.url) from None
         return answered.get("etag", "").strip('"')
 
     @cached_property

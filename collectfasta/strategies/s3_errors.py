@@ -99,7 +99,10 @@ def explain(storage: Any, target_name: str, error: Exception) -> str | None:
             "profile or role that boto3 finds."
         )
     if isinstance(error, ParamValidationError):
-        return f"boto3 does not send what the storage asks for: {_in_one_line(error)}"
+        return (
+            "boto3 does not send what the storage asks for: correct its object_parameters "
+            f"(AWS_S3_OBJECT_PARAMETERS). {_in_one_line(error)}"
+        )
     if isinstance(error, BotoCoreError):
         return f"S3 can't be used at {where}: {_in_one_line(error)}"
     if isinstance(error, ListingDeniedError):
@@ -115,8 +118,8 @@ def _explain_configuration(storage: Any) -> str | None:
     endpoint = storage.endpoint_url
     if not storage.bucket_name:
         return (
-            "The storage of the static files names no bucket: set bucket_name in its OPTIONS, "
-            "or AWS_STORAGE_BUCKET_NAME."
+            "The storage names no bucket: set bucket_name in its OPTIONS, or "
+            "AWS_STORAGE_BUCKET_NAME."
         )
     if endpoint and not urlsplit(endpoint).netloc:
         return (
@@ -148,6 +151,13 @@ def _explain_code(storage: Any, target_name: str, code: str, operation: str) -> 
             f"The bucket {bucket!r} is in another region ({code}): correct the storage's "
             "region_name (AWS_S3_REGION_NAME)."
         )
+    if code == "AccessControlListNotSupported":
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+        return (
+            f"The bucket {bucket!r} takes no ACLs (AccessControlListNotSupported): set the "
+            "storage's default_acl (AWS_DEFAULT_ACL) to None, and no ACL in its object_parameters. "
+            "A bucket policy can make objects public."
+        )
     if code in ("AccessDenied", "403", "AllAccessDisabled"):
         return _explain_denial(storage, target_name, operation)
     return None
@@ -168,7 +178,7 @@ def _explain_denial(storage: Any, target_name: str, operation: str) -> str:
         )
     action = _ACTIONS.get(operation, f"s3:{operation}")
     if action == "s3:PutObject" and storage.default_acl:
-        action += " and s3:PutObjectAcl"
+        action = "s3:PutObject and s3:PutObjectAcl"
     return f"The credentials lack the permission {action} on {resource}*."
 
 

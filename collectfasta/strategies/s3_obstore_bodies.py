@@ -9,6 +9,7 @@ import threading
 from typing import IO
 
 from collectfasta.checksums import read_chunks
+from collectfasta.observed import SourceChangedError
 from collectfasta.strategies.counting import Counter
 
 _READ_SIZE = 64 * 1024
@@ -68,13 +69,13 @@ def in_memory(body: IO[bytes], size: int) -> mmap.mmap:
     What the allocator gives to one thread after the other it keeps, a body's size for each.
 
     Raises:
-        ValueError: It has another size.
+        SourceChangedError: It has another size.
     """
     memory = mmap.mmap(-1, size)
     for chunk in read_chunks(body, _READ_SIZE):
         if memory.tell() + len(chunk) > size:
-            raise ValueError("it has become longer while it was read")
+            raise SourceChangedError("it became longer while it was being sent")
         memory.write(chunk)
     if memory.tell() < size:
-        raise ValueError("it has become shorter while it was read")
+        raise SourceChangedError("it became shorter while it was being sent")
     return memory

@@ -61,7 +61,7 @@ def _as_failure(text: str, operation: str, url: str) -> Exception:
     if kind is None:
         return ConnectionClosedError(endpoint_url=url)
     if kind.group(1) == "Timeout":
-        return ReadTimeoutError(endpoint_url=url, error="timed out")
+        return ReadTimeoutError(endpoint_url=url)
     return EndpointConnectionError(endpoint_url=url)
 
 

@@ -238,6 +238,27 @@ class TestRefused:
         assert "\n" not in message
         assert azure.counts() == {"LIST": 1}
 
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"azure_container": None}, "names no container: set azure_container"),
+            ({"connection_string": None}, "names no account: set account_name"),
+        ],
+    )
+    def test_a_setting_that_is_missing_is_named_and_nobody_is_asked(
+        self,
+        azure: AzureCloud,
+        collectstatic: CollectStatic,
+        options: dict[str, Any],
+        words: str,
+        threads: int,
+    ) -> None:
+        message = failure(collectstatic, azure, threads=threads, options=options)
+
+        assert words in message
+        assert "\n" not in message
+        assert azure.counts() == {}
+
     def test_a_wrong_key_is_one_line(
         self,
         azure: AzureCloud,

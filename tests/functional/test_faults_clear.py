@@ -34,7 +34,7 @@ UNDER_LOCATION: dict[str, Any] = {"options": {"location": "static"}, "threads": 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     backoff.shorten(monkeypatch)
-    monkeypatch.setattr("collectfasta.strategies.retry_after._LONGEST", backoff.SECONDS)
+    monkeypatch.setattr("collectfasta.strategies.patience._LONGEST", backoff.SECONDS)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _shorten_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten those that the storages have no options for."""
-    monkeypatch.setattr("collectfasta.strategies.retry_after._LONGEST", backoff.SECONDS)
+    monkeypatch.setattr("collectfasta.strategies.patience._LONGEST", backoff.SECONDS)
     monkeypatch.setattr("collectfasta.strategies.gcloud_retry.TIMEOUT", (5, 0.3))
     azure = {"connection_timeout": 5, "read_timeout": 0.3}
     monkeypatch.setattr("collectfasta.strategies.azure_client._TIMEOUTS", azure)

@@ -132,6 +132,15 @@ class TestRefused:
         assert "\n" not in message
         assert gcs.counts() == {"LIST": 1}
 
+    def test_a_bucket_that_is_not_set_is_named_and_nobody_is_asked(
+        self, gcs: GoogleCloud, collectstatic: CollectStatic, threads: int
+    ) -> None:
+        message = failure(collectstatic, gcs, threads, bucket_name=None)
+
+        assert "names no bucket: set bucket_name" in message
+        assert "\n" not in message
+        assert gcs.counts() == {}
+
     def test_credentials_are_named_in_one_line(
         self, gcs: GoogleCloud, collectstatic: CollectStatic, threads: int
     ) -> None:

@@ -94,7 +94,7 @@ def test_requests_are_those_of_the_sdk(
     static_tree.write("large.bin", bytes(5 * 1024 * 1024))
 
     shorter = requests()
-    monkeypatch.setattr("collectfasta.strategies.gcloud.shorten_way", lambda session: None)
+    monkeypatch.setattr("collectfasta.strategies.gcloud_client.shorten_way", lambda session: None)
 
     assert shorter == requests()
 

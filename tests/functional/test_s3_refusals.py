@@ -176,6 +176,18 @@ class TestNothingIsWritten:
         assert "\n" not in message
 
 
+def test_bucket_that_takes_no_acls_is_one_line_that_names_the_setting(
+    s3: S3Cloud, tree: StaticTree, refused: Callable[..., str]
+) -> None:
+    refuse(s3, of_kind(s3, "PUT"), "AccessControlListNotSupported", 400)
+
+    message = refused(s3, options={"default_acl": "public-read"})
+
+    assert f"The bucket '{s3.name}' takes no ACLs" in message
+    assert "set the storage's default_acl (AWS_DEFAULT_ACL) to None" in message
+    assert "\n" not in message
+
+
 @pytest.mark.parametrize("threads", [0, 8])
 class TestNoPermissionToList:
     @pytest.fixture

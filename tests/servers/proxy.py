@@ -21,6 +21,8 @@ import struct
 import sys
 import threading
 from collections.abc import Iterable
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedReader
 from typing import Any, Protocol
@@ -59,8 +61,12 @@ class Proxy(ThreadingHTTPServer):
         watcher: Who is told.
         rewrites_host: Whether the server gets its own name in the ``Host`` header.
         tls: What to talk TLS to the client with.
+
+    Attributes:
+        ahead: How much later a time the answers tell than the server does.
     """
 
+    ahead = timedelta()
     daemon_threads = True
     # The default of 5 drops connections when many threads connect at once.
     request_queue_size = 256
@@ -228,8 +234,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def _write_response(self, response: http.client.HTTPResponse, *, is_cut: bool) -> None:
+        changed = {"location": self._led_here, "date": self._later}
         headers = [
-            (name, self._led_here(value) if name.lower() == "location" else value)
+            (name, changed.get(name.lower(), str)(value))
             for name, value in response.headers.items()
             if name.lower() not in _HOP_BY_HOP
         ]
@@ -255,6 +262,9 @@ class _Handler(BaseHTTPRequestHandler):
         status = head[: head.index(b"\r\n") + 2]
         self.wfile.write(head + body[: len(body) // 2] if content else status)
         self.close_connection = True
+
+    def _later(self, date: str) -> str:
+        return format_datetime(parsedate_to_datetime(date) + self.server.ahead, usegmt=True)
 
     def _led_here(self, location: str) -> str:
         """Make a URL at the server one that the client reaches through the proxy."""

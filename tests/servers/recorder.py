@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from types import TracebackType
 
 from .faults import Faults, identity
@@ -230,6 +231,10 @@ class Recorder:
             match: Says whether a request is meant. Its status is 0 at that time.
         """
         self._record.add_rule(_Disturb(match, faults))
+
+    def set_clock(self, *, ahead: timedelta) -> None:
+        """Let answers tell a later time of day: all that the server has becomes that much older."""
+        self._proxy.ahead = ahead
 
     def close(self) -> None:
         """Stop listening and cut the connections that are open."""

@@ -27,6 +27,7 @@ ABILITIES: Mapping[str, frozenset[str]] = {
     "ETags of uploads in parts": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "any credentials": frozenset({"localstack", "moto", EMULATOR}),
     "null characters in keys": frozenset({"localstack", "moto", EMULATOR, LIVE}),
+    "public access blocks": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "signature version 2": frozenset({"localstack", "moto", EMULATOR}),
     "tabs in headers": frozenset({"localstack", "moto", EMULATOR, LIVE}),
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from django.contrib.staticfiles.management.commands import collectstatic
@@ -16,6 +17,7 @@ from collectfasta import settings
 from collectfasta.management.commands.collectstatic import Command
 from collectfasta.strategies import Strategy
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
+from tests.pages import section
 
 STRATEGIES = {
     "collectfasta.strategies.Strategy": "collectfasta.strategies.base.Strategy",
@@ -40,6 +42,9 @@ STRATEGIES = {
     ),
     "collectfasta.strategies.filesystem.CachingFileSystemStrategy": (
         "collectfasta.strategies.base.CachingHashStrategy"
+    ),
+    "collectfasta.strategies.listing.ListingStrategy": (
+        "collectfasta.strategies.base.HashStrategy"
     ),
     "collectfasta.strategies.hashing.HashingTwoPassStrategy": (
         "collectfasta.strategies.base.HashStrategy"
@@ -73,7 +78,11 @@ METHODS = [
     (Strategy, "copy_args_hook", ["self", "args"]),
     (Strategy, "list_remote", ["self", "names"]),
     (Strategy, "upload", ["self", "source"]),
+    (Strategy, "look_up", ["self", "name"]),
+    (Strategy, "stored_names", ["self"]),
     (Strategy, "delete_files", ["self", "names"]),
+    (Strategy, "is_passing", ["self", "error"]),
+    (Strategy, "explain_error", ["self", "error"]),
     (HashStrategy, "get_local_file_hash", ["self", "path", "local_storage"]),
     (HashStrategy, "get_remote_file_hash", ["self", "prefixed_path"]),
     (
@@ -95,6 +104,15 @@ SETTINGS = [
     "aws_is_gzipped",
     "gzip_content_types",
 ]
+
+
+# On the page, names by the paths of their classes.
+TOLD = {
+    (path, name)
+    for paths, names in section("custom-strategies", "Names that stay").rows[1:]
+    for path in re.findall(r"`(collectfasta[\w.]+)`", paths)
+    for name in re.findall(r"`(\w+)`", names)
+}
 
 
 def parameters(function: Callable[..., Any]) -> list[str]:
@@ -197,3 +215,17 @@ def test_a_setting_can_be_read_by_those_who_have_settings_of_their_own() -> None
 def test_the_command_extends_djangos_and_loads_its_strategy_by_a_method() -> None:
     assert issubclass(Command, collectstatic.Command)
     assert parameters(Command._load_strategy) == []
+
+
+@pytest.mark.parametrize(("path", "name"), sorted(TOLD))
+def test_a_name_that_the_page_promises_exists(path: str, name: str) -> None:
+    cls = import_string(path)
+    # That one is told of no class, but given to each object.
+    assert hasattr(cls, name) or name in {*get_type_hints(cls), "remote_storage"}
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"), [(cls, name) for cls, name, _ in METHODS if name != "__init__"]
+)
+def test_a_method_that_stays_is_on_the_page(cls: type, name: str) -> None:
+    assert (f"{cls.__module__}.{cls.__name__}", name) in TOLD

@@ -13,10 +13,10 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError, Servic
 from azure.storage.blob import LinearRetry
 from google.api_core.exceptions import Forbidden, ServiceUnavailable, TooManyRequests
 
-from collectfasta.strategies import azure_retry, gcloud_retry
+from collectfasta.strategies import gcloud_retry, patience
 from collectfasta.strategies.azure_retry import retry_options
 from collectfasta.strategies.gcloud_retry import RETRY
-from collectfasta.strategies.retry_after import seconds_to_wait
+from collectfasta.strategies.patience import seconds_to_wait
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ class TestAzure:
 
     def test_requests_do_not_share_their_attempts(self, slept: list[float]) -> None:
         policy = retry_options({})["retry_policy"]
-        first = azure_retry.ATTEMPTS
+        first = patience.ATTEMPTS
         for _ in range(2):
             following = Answering(*[503] * (first - 1))
             policy.next = following

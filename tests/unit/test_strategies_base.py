@@ -441,17 +441,17 @@ class TestDefaults:
         names = ["a.css", "css/a.css", "css/dark/a.css"]
         for name in names:
             storage.save(name, ContentFile(b"x"))
-        stored = PlainStrategy(storage).stored_names()
+        stored = PlainStrategy(storage).list_stored()
         assert stored is not None
-        assert sorted(stored) == names
+        assert sorted(each.name for each in stored) == names
 
     def test_a_location_that_does_not_exist_holds_nothing(self, tmp_path: Path) -> None:
-        stored = PlainStrategy(FileSystemStorage(tmp_path / "missing")).stored_names()
+        stored = PlainStrategy(FileSystemStorage(tmp_path / "missing")).list_stored()
         assert stored is not None
         assert list(stored) == []
 
     def test_without_a_location_it_can_not_be_told_what_is_stored(self) -> None:
-        assert PlainStrategy(Storage()).stored_names() is None
+        assert PlainStrategy(Storage()).list_stored() is None
 
     def test_secrets_are_the_texts_in_the_named_attributes(self) -> None:
         class SecretiveStorage(InMemoryStorage):
@@ -511,7 +511,7 @@ class TestLoadStrategy:
         with pytest.raises(ImproperlyConfigured) as raised:
             load_strategy(what)
         assert repr(what) in str(raised.value)
-        assert "collectfasta.strategies.base.Strategy" in str(raised.value)
+        assert "collectfasta.strategies.Strategy" in str(raised.value)
 
     def test_an_instance_is_no_strategy(self) -> None:
         with pytest.raises(ImproperlyConfigured):

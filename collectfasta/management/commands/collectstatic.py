@@ -17,7 +17,12 @@ from django.core.management.base import CommandError, CommandParser
 from collectfasta import checks, settings
 from collectfasta.errors import CollectfastaError, describe, printable, redact
 from collectfasta.management.deploying import DeployingCommand
+from collectfasta.management.reporting import reporting
 from collectfasta.management.unattended import UnattendedCommand
+from collectfasta.options import Options, add_options, read_options, refuse_ours
+from collectfasta.output import style_for
+from collectfasta.record import Record
+from collectfasta.report import ReportError, check_path
 from collectfasta.shadowing import unwrapped
 from collectfasta.source import SourceFile
 from collectfasta.staging import printable_outcome
@@ -38,18 +43,9 @@ class Command(UnattendedCommand, DeployingCommand):
         self.sources = {}
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add ``--disable-collectfasta`` to Django's options."""
+        """Add Collectfasta's options to Django's."""
         super().add_arguments(parser)
-        parser.add_argument(
-            "--disable-collectfasta",
-            action="store_true",
-            help="Run Django's own collectstatic command.",
-        )
-        parser.add_argument(
-            "--force",
-            action="store_true",
-            help="Send every file, also those that the storage has already.",
-        )
+        add_options(parser)
 
     def get_check_kwargs(self, options: dict[str, Any]) -> Any:
         """Leave Collectfasta's checks out where Django's own command is asked for."""
@@ -71,11 +67,12 @@ class Command(UnattendedCommand, DeployingCommand):
         return f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest."
 
     def _execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command and, behind Django's summary, say what it took."""
-        self.is_unpublished = False
-        output = super()._execute(*args, **options)
+        """Run the command; behind Django's summary say what it took, and write the report."""
+        self.is_unpublished, self.options, self.record = False, Options(), Record()
+        with reporting(lambda: self.record, self.interrupted, lambda text: self.stderr.write(text)):
+            output = super()._execute(*args, **options)
         if self.facts and self.verbosity >= 1:
-            self.stdout.write(self.facts)
+            self.stdout.write(self.facts, self.style.SUCCESS)
         return output
 
     def set_options(self, **options: Any) -> None:
@@ -84,15 +81,55 @@ class Command(UnattendedCommand, DeployingCommand):
         Raises:
             CommandError: Collectfasta's settings can't be used.
         """
-        disabled = options.pop("disable_collectfasta", False)
-        forced = options.pop("force", False)
         super().set_options(**options)
-        self.is_forced = self.clear or forced
-        self.traceback = options.get("traceback", False)
         self.sources, self.strategy, self.facts = {}, None, None
-        if disabled or self.symlink or not self._is_enabled():
+        colors = {name: options.get(name, False) for name in ("no_color", "force_color")}
+        self.style = style_for(self.stdout, **colors)
+        where = self._where_django_works(options)
+        if where:
+            self._refuse_ours(options, where)
             return
-        self.strategy = self._make_strategy()
+        self._refuse_problems()
+        self._take(self._read_options(options))
+        self.strategy = self.record.strategy = self._make_strategy()
+        if self.strategy is None:
+            # Nothing is known of what Django does, so there is nothing to report.
+            self.record = Record()
+            name = self.storage.__class__.__name__
+            self._refuse_ours(options, f"for {name}, which it has no strategy for")
+        self.show_progress(self.verbosity if self.strategy else 0)
+
+    def _where_django_works(self, options: dict[str, Any]) -> str | None:
+        """Return what makes Django's own way to be taken, None where nothing does."""
+        if options.get("disable_collectfasta"):
+            return "with --disable-collectfasta"
+        if self.symlink:
+            return "with --link"
+        return None if self._is_enabled() else "while COLLECTFASTA_ENABLED is False"
+
+    @staticmethod
+    def _refuse_ours(options: dict[str, Any], where: str) -> None:
+        try:
+            refuse_ours(options, where)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+
+    def _take(self, options: Options) -> None:
+        """Take the options of a run that begins now.
+
+        Raises:
+            CommandError: The report can't be written.
+        """
+        if options.report is not None:
+            try:
+                check_path(options.report)
+            except ReportError as error:
+                raise CommandError(str(error)) from None
+        self.options, self.record = options, Record(options)
+        self.dry_run = options.dry_run
+        if options.check:
+            # Nothing is written, so there is nothing to confirm.
+            self.interactive = False
 
     @staticmethod
     def _is_enabled() -> bool:
@@ -107,11 +144,21 @@ class Command(UnattendedCommand, DeployingCommand):
         configured = settings.strategy or strategy_for(staticfiles_storage.__class__)
         return load_strategy(configured) if configured else None
 
-    def _make_strategy(self) -> Strategy[Any] | None:
+    @staticmethod
+    def _refuse_problems() -> None:
         for problem in chain.from_iterable(check(None) for check in checks.ALL_CHECKS):
             # Warnings are told before the command, where checks are run at all.
             if problem.is_serious():
                 raise CommandError(f"{problem.msg} {problem.hint or ''}".rstrip())
+
+    @staticmethod
+    def _read_options(options: dict[str, Any]) -> Options:
+        try:
+            return read_options(options)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+
+    def _make_strategy(self) -> Strategy[Any] | None:
         failure = self._explain_storage()
         if failure:
             raise CommandError(failure)
@@ -121,7 +168,7 @@ class Command(UnattendedCommand, DeployingCommand):
             self.log(f"Collectfasta has no strategy for {name}: Django's own way is taken.")
             return None
         strategy = strategy_class(self.storage)
-        strategy.dry_run = self.dry_run
+        strategy.dry_run = self.options.dry_run
         self.storage = strategy.target_storage
         return strategy
 
@@ -135,11 +182,11 @@ class Command(UnattendedCommand, DeployingCommand):
         except ImproperlyConfigured:
             raise
         except Exception as error:  # noqa: BLE001 - it may ask its remote, by any SDK
-            cause = describe(error, settings.secrets(), full=self.is_full)
+            cause = describe(error, settings.secrets(), full=self.options.full)
             reason = explain_unmade(django_settings.STORAGES[STATICFILES_STORAGE_ALIAS], error)
             if reason:
                 reason = redact(reason, settings.secrets())
-                return f"{reason}\n{cause}" if self.is_full else reason
+                return f"{reason}\n{cause}" if self.options.full else reason
             return (
                 f"The storage of the static files can't be made: {cause}\n"
                 "If it is the manifest of an earlier deploy that can't be loaded, delete that: it "
@@ -150,6 +197,11 @@ class Command(UnattendedCommand, DeployingCommand):
     def log(self, msg: str, level: int = 2) -> None:
         """Print a line, in which no name of a file can end it or steer the terminal."""
         super().log(msg if self.strategy is None else printable(msg), level)
+
+    def warn(self, msg: str) -> None:
+        """Print a line that the user should see."""
+        if self.verbosity >= 1:
+            self.stdout.write(printable(msg), self.style.WARNING)
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
         """Gather a file that a finder found; all are deployed as a whole later."""

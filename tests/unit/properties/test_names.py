@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from collectfasta.errors import CollectfastaError
 from collectfasta.leftovers import find_leftovers, list_stored
 from collectfasta.plan import PlanError, check_sources
+from collectfasta.remote import StoredObject
 from collectfasta.source import SourceFile
 from collectfasta.strategies.listing import CloudStrategy
 from tests.unit.helpers import in_memory
@@ -82,7 +83,7 @@ def is_kept_by(cloud: str, location: str, name: str) -> bool:
 def holding(strategy: CloudStrategy[Any], keys: Sequence[str]) -> CloudStrategy[Any]:
     """Return a strategy for a bucket with these keys that notes which of them it deletes."""
     other = copy.copy(strategy)
-    vars(other)["list_keys"] = lambda: [key for key in keys if key.startswith(other.prefix)]
+    vars(other)["list_keys"] = lambda: [(key, None) for key in keys if key.startswith(other.prefix)]
     vars(other)["deleted"] = []
     vars(other)["delete_keys"] = other.deleted.extend  # type: ignore[attr-defined]
     return other
@@ -142,8 +143,8 @@ def test_a_key_is_the_location_and_the_name_and_leads_back_to_it(
     prefix = prefix_of(cloud, location)
     assert strategy.prefix == prefix
     assert strategy.object_key(source.name) == prefix + source.name
-    stored = holding(strategy, [prefix + source.name]).stored_names()
-    assert stored == ([source.name] if prefix else None)
+    stored = holding(strategy, [prefix + source.name]).list_stored()
+    assert stored == ([StoredObject(source.name)] if prefix else None)
 
 
 @each_cloud

@@ -1,8 +1,15 @@
-"""What a server says of when to ask again."""
+"""How often a request is tried where its user has said nothing, and how long it may wait."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+# The first attempt included: as many as botocore's "legacy" mode makes.
+ATTEMPTS = 5
+
+# To connect, and without a word from the server.
+CONNECT_SECONDS = 20
+READ_SECONDS = 60
 
 # What a server asks for beyond this is not waited for within a request.
 _LONGEST = 30.0
