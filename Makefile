@@ -68,6 +68,7 @@ test: servers lint ## run everything: lint, types, unit and functional tests
 	$(BIN)/coverage run -m pytest $(AT_A_TIME)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+	@$(BIN)/coverage json --quiet -o - | $(BIN)/python -m tests.coverage_gate
 
 # Which tests these are, and what is left out where: see tests/README.md.
 S3_SUITE = $(BIN)/python -m pytest $(AT_A_TIME) -m

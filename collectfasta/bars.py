@@ -100,8 +100,8 @@ def lay_out(state: State, width: int, *, is_ascii: bool = False) -> str:
         is_ascii: Draw the bar of digits.
     """
     done, total = state.work
-    known, pace = _counts(state), _pace(state)
-    times = f"[{{elapsed}}<{{remaining}}{pace}]" if total else f"[{{elapsed}}{pace}]"
+    times = "{elapsed}<{remaining}" if total else "{elapsed}"
+    parts = "{l_bar}{bar}|" if total else "{desc}:", _counts(state), f"[{times}{_pace(state)}]"
     return tqdm.format_meter(
         n=done,
         total=total or float("inf"),
@@ -109,13 +109,13 @@ def lay_out(state: State, width: int, *, is_ascii: bool = False) -> str:
         ncols=width,
         prefix=state.name,
         ascii=is_ascii,
-        bar_format=f"{{l_bar}}{{bar}}| {known} {times}" if total else f"{{desc}}: {known}{times}",
+        bar_format=" ".join(filter(None, parts)),
     )
 
 
 def _counts(state: State) -> str:
     if state.total is None:
-        return "" if state.done is None else f"{count(state.done, state.noun)} "
+        return "" if state.done is None else count(state.done, state.noun)
     counts = f"{state.done}/{state.total} {plural(state.total, state.noun)}"
     if state.total_size:
         counts += f", {amount(state.size)}/{amount(state.total_size)}"

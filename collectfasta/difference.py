@@ -11,13 +11,13 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.storage import InMemoryStorage
 
 from collectfasta.errors import CollectfastaError
+from collectfasta.output import plural
 from collectfasta.plan import Reason
 from collectfasta.record import Record
 from collectfasta.redirection import RedirectedStage
 from collectfasta.source import SourceFile
 from collectfasta.staging import Stage
-
-_REASONS = (Reason.MISSING, Reason.CHANGED, Reason.UNKNOWN)
+from collectfasta.strategies.base import Strategy
 
 
 class UncheckedError(CollectfastaError):
@@ -64,12 +64,15 @@ def verdict(record: Record) -> str:
     Raises:
         DifferenceError: It has not; says what differs, and why. The record notes it.
     """
-    reasons = Counter(each.reason for deploy in record.deploys for each in deploy.decisions)
-    to_send = {each.value: reasons[each] for each in _REASONS if reasons[each]}
-    number, total = sum(to_send.values()), reasons.total()
+    to_send: Counter[str] = Counter()
+    for reason in (Reason.MISSING, Reason.CHANGED, Reason.UNKNOWN):
+        for deploy in record.deploys:
+            number = sum(each.reason is reason for each in deploy.decisions)
+            to_send[_why(reason, deploy.strategy)] += number
+    number, total = to_send.total(), sum(len(deploy.decisions) for deploy in record.deploys)
     differences = []
     if number:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in to_send.items())
+        why = ", ".join(f"{count:,} {reason}" for reason, count in to_send.items() if count)
         differences.append(f"{number:,} of {_objects(total)} would be sent ({why})")
     if record.deleted:
         differences.append(f"{_objects(len(record.deleted))} would be deleted")
@@ -79,5 +82,11 @@ def verdict(record: Record) -> str:
     return f"{record.target} does not differ from the files: {_objects(total)} compared."
 
 
+def _why(reason: Reason, strategy: Strategy[Any]) -> str:
+    """Name a reason; a strategy that decides by itself does not tell these two apart."""
+    is_told = reason is not Reason.CHANGED or not strategy.is_asked_per_file
+    return str(reason.value) if is_told else "missing or changed"
+
+
 def _objects(number: int) -> str:
-    return f"{number:,} object{'' if number == 1 else 's'}"
+    return f"{number:,} {plural(number, 'object')}"

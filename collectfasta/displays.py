@@ -86,7 +86,7 @@ def progress_on(
     # As tqdm itself has it: set to whatever.
     if not is_terminal or environment.get("TQDM_DISABLE"):
         return Progress()
-    # Not before it is needed: it takes as long to import as some deploys take.
+    # Not before it is needed: tqdm takes 30 ms of CPU time to be imported.
     from collectfasta.bars import Bars
 
     return ShownProgress(Bars(stream))

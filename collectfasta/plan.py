@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -226,7 +226,12 @@ class _Planner:
                 yield sources[remote.name], remote
         self._index(listed)
 
-    def _gather(self, outcomes: Iterable[Outcome[_Found]]) -> list[Decision]:
+    def _gather(self, outcomes: Generator[Outcome[_Found], None, None]) -> list[Decision]:
+        # However it ends: else threads wait for ever for their outcomes to be read.
+        with closing(outcomes):
+            return self._read(outcomes)
+
+    def _read(self, outcomes: Iterable[Outcome[_Found]]) -> list[Decision]:
         decisions, failed = {}, {}
         secrets, remote_errors = self.strategy.secrets, self.strategy.remote_errors
         for (source, _), decision, error in outcomes:

@@ -23,8 +23,9 @@ from tests.servers import s3 as s3_servers
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.filesystem import FileSystemCloud
 
-# Coverage measures this process, be it a worker of pytest-xdist; servers and each manage.py, which
-# some tests take disks and open files away from, go without.
+# Coverage measures this process, be it a worker of pytest-xdist, and each manage.py that takes this
+# along (tests/project.py); servers go without.
+MEASURING = os.environ.get("COVERAGE_PROCESS_CONFIG", "")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 

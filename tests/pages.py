@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import StaticTree
+from tests.markdown import Block, blocks, read
 from tests.project import Ended, Project
 from tests.servers.clouds import Cloud
 
-DOCS = Path(__file__).parent.parent / "docs"
 SETTINGS = "myproject/settings.py"
 
-_FENCE = re.compile(r"```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_SECTION = re.compile(r"^(?=#+ )", re.MULTILINE)
 _PATH = re.compile(r"# (\S+\.py)\n")
 # Only what a page can't know is put in the place of what it says.
 _SETTINGS = """
@@ -39,64 +37,34 @@ if options:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A fenced block of code."""
-
-    language: str
-    code: str
-
-    @property
-    def path(self) -> str | None:
-        """The path of the file that it is, if it is one."""
-        found = _PATH.match(self.code)
-        return found[1] if found else None
-
-
-@dataclass(frozen=True)
 class Section:
-    """A section of a page, without those below it."""
+    """A section of a page, without those below it.
 
+    Attributes:
+        page: The page's name in ``docs/``, without the suffix.
+        heading: As the page has it.
+    """
+
+    page: str
     heading: str
-    text: str
 
     @property
     def blocks(self) -> list[Block]:
         """Its blocks of code."""
-        return [Block(*found.groups()) for found in _FENCE.finditer(self.text)]
+        found = blocks(read(f"{self.page}.md"))
+        return [block for block in found if block.section == self.heading]
 
     @property
     def files(self) -> dict[str, str]:
         """The files in it by their paths."""
-        return {block.path: block.code for block in self.blocks if block.path}
-
-    @property
-    def rows(self) -> list[list[str]]:
-        """The rows of its tables as lists of cells, without the lines below the heads."""
-        lines = (line for line in self.text.splitlines() if line.startswith("|"))
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-        return [row for row in rows if set("".join(row)) - set("-:")]
+        found = ((_PATH.match(block.text), block.text) for block in self.blocks)
+        return {path[1]: f"{text}\n" for path, text in found if path}
 
 
 def sections(page: str) -> list[Section]:
-    """Return the sections of a page.
-
-    Args:
-        page: Its name in ``docs/``, without the suffix.
-    """
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-    # What begins with "#" in a block is no heading.
-    fences = {found.group(): f"\0{number}\0" for number, found in enumerate(_FENCE.finditer(text))}
-    for fence, mark in fences.items():
-        text = text.replace(fence, mark)
-    parts = [part for part in _SECTION.split(text) if part.startswith("#")]
-    for fence, mark in fences.items():
-        parts = [part.replace(mark, fence) for part in parts]
-    return [Section(part.splitlines()[0].lstrip("# "), part) for part in parts]
-
-
-def section(page: str, heading: str) -> Section:
-    """Return the section of a page that has a heading."""
-    return next(each for each in sections(page) if each.heading == heading)
+    """Return the sections of a page that have blocks of code, in their order."""
+    headings = dict.fromkeys(block.section for block in blocks(read(f"{page}.md")))
+    return [Section(page, heading) for heading in headings]
 
 
 def examples(page: str) -> list[Section]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import StaticTree
+from tests.conftest import MEASURING, StaticTree
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.recorder import Match, Request
 
@@ -53,6 +53,8 @@ class Project:
         root: Where its manage.py and its settings are, made here.
         cloud: Where it is deployed to.
         tree: Its static files.
+        is_measured: Whether coverage, where it measures the tests, measures the deploys too. That
+            costs each some 0.4 s: it is for tests of what no deploy in their own process can show.
         settings: As of `configure`.
 
     Attributes:
@@ -61,11 +63,20 @@ class Project:
         tree: As given.
     """
 
-    def __init__(self, root: Path, cloud: Cloud, tree: StaticTree, **settings: Any) -> None:
+    def __init__(
+        self,
+        root: Path,
+        cloud: Cloud,
+        tree: StaticTree,
+        *,
+        is_measured: bool = False,
+        **settings: Any,
+    ) -> None:
         self.temporary = root / "tmp"
         self.temporary.mkdir(parents=True)
         self.cloud, self.tree = cloud, tree
         self._root = root
+        self._is_measured = is_measured
         self.manage(_MANAGE)
         (root / "settings.py").write_text(_SETTINGS)
         self.configure(**settings)
@@ -122,6 +133,7 @@ class Project:
                 "DJANGO_SETTINGS_MODULE": "settings",
                 "PYTHONPATH": os.pathsep.join([str(self._root), os.getcwd()]),
                 "TMPDIR": str(self.temporary),
+                "COVERAGE_PROCESS_CONFIG": MEASURING if self._is_measured else "",
                 **(environment or {}),
             },
             **{

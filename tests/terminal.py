@@ -10,14 +10,16 @@ import struct
 import subprocess
 import termios
 import threading
+import time
 from types import TracebackType
 from typing import Any
 
 import pyte
 
-from tests.project import Ended, Project, end
+from tests.project import WAIT_SECONDS, Ended, Project, end
 
-COLUMNS = 100
+# No line of any test's output is longer.
+COLUMNS = 250
 # More than any test's output has: nothing is lost by scrolling.
 LINES = 200
 
@@ -83,8 +85,10 @@ class Terminal:
         if self._is_open:
             marker = b"<the end>"
             os.write(self.stream, marker)
+            deadline = time.monotonic() + WAIT_SECONDS
             while not self._bytes().endswith(marker):
-                threading.Event().wait(0.01)
+                assert time.monotonic() < deadline, self.text
+                time.sleep(0.01)
             self._received = [self._bytes().removesuffix(marker)]
         return ended
 

@@ -7,61 +7,35 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from django.contrib.staticfiles.management.commands import collectstatic
-
 from collectfasta import settings
 from collectfasta.commit import commit, plan_elsewhere, without_manifest
 from collectfasta.deploy import Deploy, in_words, why
 from collectfasta.difference import refuse_unchecked, stage_to_check, verdict
-from collectfasta.leftovers import (
-    Leftovers,
-    find_leftovers,
-    list_stored,
-    list_to_prune,
-    published_names,
-)
-from collectfasta.options import Options
-from collectfasta.plan import Plan, PlanError, Reason, check_sources, requests_from_now
-from collectfasta.progress import Progress
-from collectfasta.record import Record
-from collectfasta.remote import StoredObject
+from collectfasta.management.clearing import ClearingCommand
+from collectfasta.plan import Plan, PlanError, Reason, check_sources
 from collectfasta.shadowing import noting_names
 from collectfasta.source import SourceFile
 from collectfasta.staging import PostProcessed, Stage, staging, without_originals
 from collectfasta.strategies import Strategy
-from collectfasta.transfer import again_if_passing
 
 PostProcessing = Generator[PostProcessed, None, None]
 MakeStage = Callable[[Sequence[SourceFile]], AbstractContextManager[Stage]]
 
-# The most that one request takes of S3, so that it takes no more of them.
-_DELETED_AT_A_TIME = 1000
 
-
-class DeployingCommand(collectstatic.Command):
+class DeployingCommand(ClearingCommand):
     """Deploy the files that were found: stage, plan, transfer, commit, delete what is left over.
 
     Attributes:
         sources: The files, in the order in which they were found; a dict, to be asked for one too.
         strategy: Knows the storage; None where Django's own way is taken.
-        options: What the run was asked for.
-        record: What the run has planned and done so far.
         is_unpublished: A manifest is yet to be published.
         facts: What it took, when all is done.
-        progress: Shows how far the steps have come.
     """
 
     sources: dict[SourceFile, None]
     strategy: Strategy[Any] | None = None
-    options = Options()
-    record = Record()
     is_unpublished = False
     facts: str | None = None
-    progress: Progress
-
-    def warn(self, msg: str) -> None:
-        """Print a line that the user should see."""
-        self.log(msg, level=1)
 
     def deploy(self, strategy: Strategy[Any], is_post_processing: bool) -> PostProcessing:
         """Deploy in one pass or in two; yield what Django's post-processing yields."""
@@ -87,10 +61,10 @@ class DeployingCommand(collectstatic.Command):
         """Send what was found, then let the storage post-process."""
         in_place = is_post_processing and hasattr(strategy.target_storage, "post_process")
         kept = {source.name for source in self.sources}
-        kept |= self._names_in_use(strategy, is_replaced=in_place)
+        kept |= self.names_in_use(strategy, is_replaced=in_place)
         with self._deploying(strategy) as deploy:
             with in_words(strategy, full=self.options.full):
-                stored = self._list_stored(strategy)
+                stored = self.list_stored(strategy)
                 plan = deploy.plan([*self.sources])
                 self._announce(strategy, plan)
                 if not self.dry_run:
@@ -104,17 +78,17 @@ class DeployingCommand(collectstatic.Command):
                         yield processed
                 kept |= names
             with in_words(strategy, full=self.options.full):
-                self._delete_leftovers(deploy, stored, kept)
+                self.delete_leftovers(deploy, stored, kept)
 
     def _deploy_staged(self, make_stage: MakeStage, sender: Strategy[Any]) -> PostProcessing:
         """Post-process locally, send the difference, the manifest last."""
         with in_words(sender, full=self.options.full):
             check_sources([*self.sources], sender)
         self.is_unpublished = True
-        in_use = self._names_in_use(sender, is_replaced=True)
+        in_use = self.names_in_use(sender, is_replaced=True)
         with self._deploying(sender) as deploy, ExitStack() as stack:
             with in_words(sender, full=self.options.full):
-                stored = self._list_stored(sender)
+                stored = self.list_stored(sender)
             with staging(sender.secrets, full=self.options.full):
                 stage = stack.enter_context(make_stage([*self.sources]))
                 if self.options.check:
@@ -123,7 +97,7 @@ class DeployingCommand(collectstatic.Command):
                 yield from self._counted(stage.post_process(dry_run=self.dry_run))
             with in_words(sender, full=self.options.full):
                 kept = in_use | self._send_staged(deploy, stage)
-                self._delete_leftovers(deploy, stored, kept)
+                self.delete_leftovers(deploy, stored, kept)
 
     def _send_staged(self, deploy: Deploy, stage: Stage) -> set[str]:
         """Send what was staged, and return the names of all that belongs to the deploy."""
@@ -217,63 +191,6 @@ class DeployingCommand(collectstatic.Command):
     def _on_sent(self, strategy: Strategy[Any], source: SourceFile) -> None:
         self.log(f"Copying '{self._label(source)}'")
         strategy.post_copy_hook(source.path, source.prefixed_path, source.storage)
-
-    def _names_in_use(self, strategy: Strategy[Any], *, is_replaced: bool) -> set[str]:
-        """Return what the manifest of the last deploy names, where pruning has to keep that.
-
-        Args:
-            strategy: Knows the storage.
-            is_replaced: There will be another manifest.
-        """
-        if not self.options.prune or (is_replaced and self.options.grace is None):
-            return set()
-        return published_names(strategy.target_storage)
-
-    def _list_stored(self, strategy: Strategy[Any]) -> list[StoredObject] | None:
-        """List for ``--clear`` and ``--prune`` what there is before anything is sent."""
-        grace = self.options.grace
-        if not (self.clear or self.options.prune):
-            return None
-
-        def list_now() -> list[StoredObject] | None:
-            if self.options.prune:
-                return list_to_prune(strategy, grace)
-            return list_stored(strategy, warn=self.warn)
-
-        with self.progress.step("Listing", noun="object") as step:
-            with step.at_first("Listing", "request", requests_from_now(strategy)):
-                stored = again_if_passing(strategy, list_now)
-            step.advance(len(stored or ()))
-        return stored
-
-    def _delete_leftovers(
-        self, deploy: Deploy, stored: list[StoredObject] | None, kept: set[str]
-    ) -> None:
-        """Delete what earlier deploys left, through Django's clear_dir() for its messages."""
-        if not (self.clear or self.options.prune):
-            return
-        strategy, grace = deploy.strategy, self.options.grace
-        names = again_if_passing(
-            strategy, lambda: find_leftovers(strategy, stored, deploy.pairs, kept, grace)
-        )
-        if self.options.prune and self.dry_run and self.verbosity == 1:
-            # Django tells of these at verbosity 2, and of copies at 1.
-            for name in sorted(names):
-                self.log(f"Pretending to delete '{name}'", level=1)
-        storage, self.storage = self.storage, Leftovers(names)
-        try:
-            super().clear_dir("")
-            self._delete(strategy, self.storage.deleted)
-        finally:
-            self.storage = storage
-        self.record.deleted = names
-
-    def _delete(self, strategy: Strategy[Any], names: Sequence[str]) -> None:
-        with self.progress.step("Deleting", total=len(names), noun="object") as step:
-            for first in range(0, len(names), _DELETED_AT_A_TIME):
-                some = names[first : first + _DELETED_AT_A_TIME]
-                again_if_passing(strategy, partial(strategy.delete_files, some))
-                step.advance(len(some))
 
 
 def _manifest_for(sender: Strategy[Any], stage: Stage) -> list[SourceFile]:

@@ -1,4 +1,4 @@
-"""How often and how long a request to Azure Blob Storage is tried.
+"""How often and how long a request to Azure Blob Storage is tried, and under which id.
 
 The SDK's own waits 18 s before the first of three repetitions, takes no notice of ``Retry-After``
 and does not repeat what was answered by 429 (``StorageRetryPolicy`` in azure-storage-blob 12.31).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import random
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,7 +49,7 @@ class _PatientRetry(ExponentialRetry):
         """Send a request until it has succeeded."""
         # One for each request, because what comes after it differs.
         attempt = copy.copy(self)
-        attempt.next = _Throttling(self.next)
+        attempt.next = _Attempt(self.next)
         send: Callable[[Any], Any] = super(_PatientRetry, attempt).send
         return send(request)
 
@@ -65,14 +66,21 @@ class _PatientRetry(ExponentialRetry):
         return max(random.uniform(0, longest), asked_for)  # noqa: S311 - no secret
 
 
-class _Throttling(HTTPPolicy[Any, Any]):
-    """Make an error of the status 429, which the SDK repeats then."""
+class _Attempt(HTTPPolicy[Any, Any]):
+    """Send a request once, and make an error of the status 429, which the SDK repeats then.
+
+    The id that the request goes by is made here. The SDK makes it by ``uuid1()``, for which libuuid
+    may open a file in each thread that it never closes, so that each deploy of a process would take
+    as many descriptors as it has threads for good (``state_fd`` in
+    https://github.com/util-linux/util-linux/blob/master/libuuid/src/gen_uuid.c).
+    """
 
     def __init__(self, following: HTTPPolicy[Any, Any]) -> None:
         super().__init__()
         self.next = following
 
     def send(self, request: Any) -> Any:
+        request.context.options.setdefault("client_request_id", str(uuid.uuid4()))
         response = self.next.send(request)
         if response.http_response.status_code == 429:
             raise HttpResponseError(response=response.http_response)

@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from email.utils import format_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
@@ -144,11 +144,14 @@ class CrtSender:
 
     @cached_property
     def _provider(self) -> auth.AwsCredentialsProvider:
-        return auth.AwsCredentialsProvider.new_delegate(self._credentials)
+        # Not by a method: awscrt would hold this sender, which holds the provider, where Python's
+        # collector can't see it. The client's threads and descriptors would stay for good.
+        return auth.AwsCredentialsProvider.new_delegate(partial(_ask, self._connection))
 
-    def _credentials(self) -> auth.AwsCredentials:
-        frozen = self._connection.credentials.get_frozen_credentials()
-        return auth.AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+def _ask(connection: S3Connection) -> auth.AwsCredentials:
+    frozen = connection.credentials.get_frozen_credentials()
+    return auth.AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token)
 
 
 def _tls(connection: S3Connection) -> crt_io.TlsConnectionOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
+from uuid import UUID
 
 import pytest
 from django.core.cache import cache
@@ -60,6 +61,20 @@ def test_the_command_tells_the_number_of_requests(
     assert len(azure.requests) == 3
     assert "2 objects (2 bytes) sent to azure://" in run.stdout
     assert ", 3 requests," in run.stdout
+
+
+def test_ids_of_requests_are_random(
+    azure: AzureCloud, collectstatic: CollectStatic, static_tree: StaticTree
+) -> None:
+    """What the SDK makes of time and place, libuuid opens a file for in each thread."""
+    for number in range(20):
+        static_tree.write(f"{number}.css", b"%d" % number)
+
+    collectstatic(azure, threads=4)
+
+    ids = [UUID(each.headers["x-ms-client-request-id"]) for each in azure.requests]
+    assert {each.version for each in ids} == {4}
+    assert len({*ids}) == len(ids) == 21
 
 
 @pytest.mark.parametrize("location", ["static", "static/", "a/b"])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +317,29 @@ def test_the_command_runs_twice_in_one_process(
     collectstatic(cloud)
 
     assert cloud.keys() == tree.names()
+
+
+def open_files() -> Counter[str]:
+    """Return how often each file is open in this process."""
+    paths = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            paths.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return Counter(path for path in paths if path.startswith("/"))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="No list of open files here.")
+def test_it_leaves_no_file_open(
+    cloud: Cloud, tree: StaticTree, collectstatic: CollectStatic
+) -> None:
+    """Or else a process that deploys again and again is out of descriptors some day."""
+    collectstatic(cloud, threads=0)
+    cloud.empty()
+    before = open_files()
+
+    collectstatic(cloud, threads=8)
+
+    assert open_files() - before == {}
 
 
 def test_one_command_object_can_run_twice(

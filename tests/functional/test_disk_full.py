@@ -261,8 +261,7 @@ def test_too_few_open_files_deploy_or_say_so(
     engine: str, small_files: StaticTree, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     cloud: Any = request.getfixturevalue(engine)
-    settings = {"COLLECTFASTA_THREADS": 64}
-    project = Project(tmp_path / "project", cloud, small_files, **settings)
+    project = Project(tmp_path / "project", cloud, small_files, COLLECTFASTA_THREADS=64)
 
     ended = project.run(wrapper=limited("n", 40))
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import CollectStatic, StaticTree
-from tests.pages import PageProject, Place, Section, examples, section, sections
+from tests.markdown import read, table
+from tests.pages import PageProject, Place, Section, examples, sections
 from tests.project import MANIFEST, Ended
 from tests.servers.clouds import Cloud, StoredObject
 from tests.servers.clouds.s3 import S3Cloud
@@ -199,7 +200,7 @@ def test_the_next_deploy_sends_nothing(deployed: Deployed) -> None:
 
 @having("CacheControl", "cache_control")
 def test_each_object_has_the_header_that_the_settings_say(deployed: Deployed) -> None:
-    said = CACHE_CONTROL.findall(deployed.example.text)
+    said = CACHE_CONTROL.findall("".join(deployed.example.files.values()))
     objects = deployed.cloud.objects().values()
     assert [{each.headers["cache-control"] for each in objects}] == [{text} for text in said]
 
@@ -248,28 +249,26 @@ def test_deletions_by_obstore_carry_the_checksums_that_the_page_says(
 
 @pytest.mark.parametrize("page", CLOUDS)
 def test_every_block_of_python_is_part_of_an_example(page: str) -> None:
-    blocks = [
-        (each.heading, block.path)
+    told = [
+        (each.heading, block.text.splitlines()[0])
         for each in sections(page)
         for block in each.blocks
         if block.language == "python"
     ]
-    executed = [(each.heading, path) for each in examples(page) for path in each.files]
-    assert blocks == executed
+    assert told == [(each.heading, f"# {path}") for each in examples(page) for path in each.files]
 
 
-@pytest.mark.parametrize("page", CLOUDS)
+@pytest.mark.parametrize("page", [page for page in CLOUDS if page != "s3-compatible"])
 def test_a_page_begins_with_an_example(page: str) -> None:
-    if page != "s3-compatible":
-        assert sections(page)[0] == examples(page)[0]
+    assert sections(page)[0] == examples(page)[0]
 
 
 def test_the_policy_for_s3_allows_what_the_table_says_without_acls() -> None:
-    permissions = section("s3", "Permissions")
-    policy = next(block.code for block in permissions.blocks if block.language == "json")
+    permissions = Section("s3", "Permissions")
+    (policy,) = (block.text for block in permissions.blocks if block.language == "json")
     allowed: set[str] = set()
     for statement in json.loads(policy)["Statement"]:
         action = statement["Action"]
         allowed |= {action} if isinstance(action, str) else {*action}
-    told = {row[0].strip("`") for row in permissions.rows[1:]}
+    told = {action.strip("`") for action, _, _ in table(read("s3.md"), "action", "on", "for")}
     assert allowed == told - {"s3:PutObjectAcl"}

@@ -107,13 +107,21 @@ class TestPolicyOfS3:
             collectstatic(s3, backend=MANIFEST, options={**LOCATION, **PARTS})
         assert used(s3) == {"Plan", "Send", "ReadManifest"}
 
-    def test_clear_needs_to_delete(
-        self, s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
+    @pytest.mark.parametrize("option", [{"clear": True}, {"prune": True}], ids=str)
+    def test_deletion_needs_to_delete(
+        self, s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic, option: Any
     ) -> None:
         for name in ("c.css", "d.css"):
             s3.put(f"static/{name}", b"")
-        collectstatic(s3, options=LOCATION, clear=True)
-        assert used(s3) == {"Plan", "Send", "Clear"}
+        collectstatic(s3, options=LOCATION, **option)
+        assert used(s3) == {"Plan", "Send", "Delete"}
+
+    def test_check_needs_to_plan_alone(
+        self, s3: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
+    ) -> None:
+        with pytest.raises(CommandError, match="differs"):
+            collectstatic(s3, options=LOCATION, check=True)
+        assert used(s3) == {"Plan"}
 
 
 @pytest.mark.needs_s3("accounts")

@@ -13,15 +13,15 @@ import pytest
 from django.core.files.storage import InMemoryStorage
 
 from tests.conftest import CollectStatic, StaticTree
-from tests.pages import SETTINGS, PageProject, Place, section, sections
+from tests.pages import SETTINGS, PageProject, Place, Section, sections
 from tests.project import MANIFEST
 from tests.servers import sftp
 from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.clouds.sftp import SFTPCloud
 
 PAGE = "custom-strategies"
-WHOLE = section(PAGE, "A whole one: SFTP").files
-MANIFESTS = section(PAGE, "Manifest storages and the second pass")
+WHOLE = Section(PAGE, "A whole one: SFTP").files
+MANIFESTS = Section(PAGE, "Manifest storages and the second pass")
 # As the settings say, but for its first slash.
 PLACE = "srv/static"
 FILES = {"css/site.css": b"a { color: red }", "js/app.js": b"run()", "robots.txt": b"Allow: /"}
@@ -148,6 +148,16 @@ def test_clear_deletes_what_is_left_over(project: PageProject, cloud: SFTPCloud)
     assert bodies(cloud) == FILES
 
 
+def test_prune_deletes_what_is_old_enough(project: PageProject, cloud: SFTPCloud) -> None:
+    cloud.put("old.css", b"")
+    cloud.put("young.css", b"")
+    os.utime(cloud.root / "old.css", (0, 0))
+
+    project.deploy("--prune", "--prune-older-than", "30")
+
+    assert bodies(cloud) == {**FILES, "young.css": b""}
+
+
 def test_a_dry_run_of_clear_deletes_nothing(project: PageProject, cloud: SFTPCloud) -> None:
     cloud.put("old/left.css", b"")
     ended = project.deploy("--clear", "--dry-run")
@@ -210,9 +220,9 @@ class TestManifest:
     @pytest.fixture
     def project(self, cloud: SFTPCloud, tree: StaticTree, tmp_path: Path) -> PageProject:
         (more,) = (
-            each.code
+            each.text
             for each in MANIFESTS.blocks
-            if each.code.startswith("# myproject/settings.py,")
+            if each.text.startswith("# myproject/settings.py,")
         )
         files = {**WHOLE, **MANIFESTS.files, SETTINGS: WHOLE[SETTINGS] + more}
         return make(cloud, tree, tmp_path / "project", files)
@@ -233,7 +243,7 @@ class TestManifest:
 class TestFirstExample:
     @pytest.fixture
     def project(self, cloud: SFTPCloud, tree: StaticTree, tmp_path: Path) -> PageProject:
-        first = section(PAGE, "One question: should this file be copied?").files
+        first = Section(PAGE, "One question: should this file be copied?").files
         return make(cloud, tree, tmp_path / "project", {**WHOLE, **first})
 
     def test_it_sends_what_is_missing(self, project: PageProject, cloud: SFTPCloud) -> None:
@@ -283,7 +293,7 @@ def test_the_second_example_compares_checksums(
 ) -> None:
     Telling.contents = {"js/app.js": b"old()", "robots.txt": FILES["robots.txt"]}
     names: dict[str, Any] = {}
-    (code,) = section(PAGE, "Or: what is the remote checksum?").files.values()
+    (code,) = Section(PAGE, "Or: what is the remote checksum?").files.values()
     exec(code, names)
     with Told(tmp_path / "told") as cloud:
         run = collectstatic(cloud, strategy=names["MD5Strategy"])
@@ -294,7 +304,7 @@ def test_the_second_example_compares_checksums(
 def test_every_block_of_python_is_executed() -> None:
     executed = {*WHOLE, *MANIFESTS.files, "myproject/settings.py, where it differs"}
     told = [
-        block.code.splitlines()[0].removeprefix("# ")
+        block.text.splitlines()[0].removeprefix("# ")
         for each in sections(PAGE)[1:]
         for block in each.blocks
         if block.language == "python"

@@ -55,7 +55,7 @@ def tree(static_tree: StaticTree) -> StaticTree:
 
 def project_for(cloud: Any, tree: StaticTree, root: Path, **settings: Any) -> Project:
     settings.setdefault("COLLECTFASTA_THREADS", 2)
-    return Project(root / "project", cloud, tree, **settings)
+    return Project(root / "project", cloud, tree, is_measured=True, **settings)
 
 
 def uploads(cloud: RecordedCloud) -> Match:

@@ -31,7 +31,7 @@ def tree(static_tree: StaticTree) -> StaticTree:
 
 @pytest.fixture
 def project(s3_obstore: S3Cloud, tree: StaticTree, tmp_path: Path) -> Project:
-    return Project(tmp_path / "project", s3_obstore, tree)
+    return Project(tmp_path / "project", s3_obstore, tree, is_measured=True)
 
 
 @pytest.fixture

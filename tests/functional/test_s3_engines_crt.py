@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from datetime import datetime, timezone
 
@@ -9,6 +10,7 @@ import pytest
 from django.core.management import CommandError
 
 from collectfasta.strategies import s3_combined
+from collectfasta.strategies.s3_crt import CrtSender
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.recorder import Request
@@ -44,6 +46,18 @@ def test_object_with_an_acl_is_sent_by_awscrt(
     assert agents(s3_obstore) == {"CRTS3NativeClient"}
     assert s3_obstore.keys() == NAMES
     assert "by obstore and awscrt" in run.stdout
+
+
+def test_nothing_of_awscrt_is_kept_when_the_deploy_has_ended(
+    s3_obstore: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
+) -> None:
+    """Each client has four threads and nine descriptors."""
+    collectstatic(s3_obstore, options=PUBLIC)
+    assert agents(s3_obstore) == {"CRTS3NativeClient"}
+
+    gc.collect()
+
+    assert not [each for each in gc.get_objects() if type(each) is CrtSender]
 
 
 def test_next_deploy_finds_nothing_to_send(

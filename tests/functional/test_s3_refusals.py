@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from botocore.config import Config
 from django.core.management import CommandError
 
 from tests.conftest import CollectStatic, StaticTree
+from tests.project import Project
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.process import free_port
 from tests.servers.recorder import Match, Request
@@ -174,6 +176,19 @@ class TestNothingIsWritten:
 
         assert message.startswith(f"S3 can't be used at {url}: ")
         assert "\n" not in message
+
+
+def test_process_ends_whose_look_ups_are_refused(
+    s3: S3Cloud, tree: StaticTree, tmp_path: Path
+) -> None:
+    project = Project(tmp_path / "project", s3, tree, COLLECTFASTA_THREADS=2)
+    refuse(s3, of_kind(s3, "LIST"))
+    refuse(s3, of_kind(s3, "HEAD"), "InvalidRequest", 400)
+
+    ended = project.run()
+
+    assert ended.status == 1
+    assert "(400) when calling the HeadObject operation" in ended.stderr
 
 
 def test_bucket_that_takes_no_acls_is_one_line_that_names_the_setting(

@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def display_on(stream: io.StringIO, verbosity: int = 1, **environment: str) -> object:
+def display_on(stream: io.StringIO, *, verbosity: int = 1, **environment: str) -> object:
     """Return the kind of display that a stream gets, None for none."""
     progress = progress_on(OutputWrapper(stream), verbosity, environment)
     if isinstance(progress, ShownProgress):
@@ -40,7 +40,7 @@ class TestProgressOn:
     @pytest.mark.parametrize("name", ["CI", "TF_BUILD"])
     @pytest.mark.parametrize("value", ["true", "True", "1"])
     def test_a_pipe_of_a_ci_is_lines(self, name: str, value: str) -> None:
-        assert display_on(io.StringIO(), **{name: value}) is Lines
+        assert display_on(io.StringIO(), verbosity=1, **{name: value}) is Lines
 
     @pytest.mark.parametrize("value", ["", "false", "False", "0"])
     def test_what_says_that_it_is_no_ci_is_none(self, value: str) -> None:
@@ -60,7 +60,7 @@ class TestProgressOn:
 
     @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
     def test_verbosity_0_is_nothing(self, stream: io.StringIO) -> None:
-        assert display_on(stream, 0, CI="true") is None
+        assert display_on(stream, verbosity=0, CI="true") is None
 
     def test_a_pipe_does_not_load_tqdm(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, "collectfasta.bars")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from typing import Any
@@ -16,7 +15,7 @@ from tests.markdown import ROOT, Block, blocks, read, table
 PAGE = list(blocks(read("ci.md")))
 JSON = [block for block in PAGE if block.language == "json"]
 YAML = [block for block in PAGE if block.language == "yaml"]
-PYTHON = [block for block in PAGE if block.language == "python"]
+
 LANGUAGES = {"console", "dockerfile", "json", "python", "text", "yaml"}
 
 
@@ -51,11 +50,6 @@ def test_every_json_is_a_policy_or_a_role(block: Block) -> None:
 @pytest.mark.parametrize("block", YAML, ids=lambda block: block.section)
 def test_every_yaml_can_be_read(block: Block) -> None:
     assert yaml.safe_load(block.text)
-
-
-@pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.section)
-def test_every_python_can_be_read(block: Block) -> None:
-    assert ast.parse(block.text).body
 
 
 def test_the_cache_is_one_of_this_package() -> None:

@@ -24,15 +24,26 @@ SETTINGS = {
 }
 OF_DJANGO_STORAGES = {"AWS_IS_GZIPPED", "GZIP_CONTENT_TYPES"}
 PAGES = [*sorted(DOCS.glob("*.md")), *(ROOT / f"{name}.md" for name in ("README", "SECURITY"))]
-# On these pages, options of other tools that stand alone.
-OF_OTHER_TOOLS = {"performance.md": {"--only"}}
-
 _SETTING = re.compile(r"(?<!no setting )\bCOLLECTFASTA_[A-Z0-9_]*[A-Z0-9]")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 _CHECK = re.compile(r"\b(?:collectfasta\.|`)([EW]\d{3})\b")
 _PATH = re.compile(r"\bcollectfasta(?:\.[a-z_0-9]+)+(?:\.[A-Z]\w+)")
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LETTERS = {"Error": "E", "CheckWarning": "W"}
+
+# On these pages, options of other tools that stand alone.
+FLAGS = table(
+    read("migrating.md"),
+    *("", "`aws s3 sync`", "`s5cmd sync`", "`gsutil rsync`", "`az storage blob upload-batch`"),
+    "here",
+)
+OF_OTHER_TOOLS = {
+    "performance.md": {"--only"},
+    "migrating.md": {
+        *(option for row in FLAGS for cell in row[1:-1] for option in _OPTION.findall(cell)),
+        *("--disable-collectfast", "--ignore-etag"),  # Collectfast's
+    },
+}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -134,6 +145,10 @@ def test_a_page_names_no_option_that_there_is_not(page: Path) -> None:
     ]
     found = {option for each in told for option in _OPTION.findall(each)}
     assert found - OF_OTHER_TOOLS.get(page.name, set()) <= OPTIONS
+
+
+def test_what_becomes_of_other_tools_options_exists() -> None:
+    assert {option for row in FLAGS for option in _OPTION.findall(row[-1])} <= OPTIONS
 
 
 @each_page

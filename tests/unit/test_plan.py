@@ -296,6 +296,20 @@ class TestRemoteErrors:
         with pytest.raises(DeniedError):
             plan(sources_of({"a.css": b"x"}), strategy)
 
+    def test_no_thread_is_left_behind_when_the_remote_refuses_to_be_asked(
+        self, tmp_path: Path
+    ) -> None:
+        class RefusingStrategy(UnlistedStrategy):
+            remote_errors = (DeniedError,)
+
+            def look_up(self, name: str) -> NoReturn:
+                raise DeniedError
+
+        sources = sources_of({f"{number}.css": b"x" for number in range(100)})
+        with pytest.raises(DeniedError):
+            plan(sources, strategy_for_directory(tmp_path, {}, RefusingStrategy), threads=8)
+        assert not [each for each in threading.enumerate() if each.name.startswith("collectfasta_")]
+
     @each_number_of_threads
     def test_without_permission_to_list_each_object_is_looked_up_after_one_warning(
         self, tmp_path: Path, threads: int, caplog: pytest.LogCaptureFixture

@@ -17,7 +17,7 @@ from collectfasta import settings
 from collectfasta.management.commands.collectstatic import Command
 from collectfasta.strategies import Strategy
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
-from tests.pages import section
+from tests.markdown import read, table
 
 STRATEGIES = {
     "collectfasta.strategies.Strategy": "collectfasta.strategies.base.Strategy",
@@ -79,7 +79,8 @@ METHODS = [
     (Strategy, "list_remote", ["self", "names"]),
     (Strategy, "upload", ["self", "source"]),
     (Strategy, "look_up", ["self", "name"]),
-    (Strategy, "stored_names", ["self"]),
+    (Strategy, "list_stored", ["self"]),
+    (Strategy, "read_age", ["self", "name"]),
     (Strategy, "delete_files", ["self", "names"]),
     (Strategy, "is_passing", ["self", "error"]),
     (Strategy, "explain_error", ["self", "error"]),
@@ -109,7 +110,7 @@ SETTINGS = [
 # On the page, names by the paths of their classes.
 TOLD = {
     (path, name)
-    for paths, names in section("custom-strategies", "Names that stay").rows[1:]
+    for paths, names in table(read("custom-strategies.md"), "class", "methods and attributes")
     for path in re.findall(r"`(collectfasta[\w.]+)`", paths)
     for name in re.findall(r"`(\w+)`", names)
 }
