@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from coverage import Coverage
 from django.conf import settings as django_settings
 from django.core.cache import caches
 from django.core.management import call_command
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             unable.append(item)
     config.hook.pytest_deselected(items=unable)
     items[:] = [item for item in items if item not in unable]
+
+
+def pytest_sessionfinish() -> None:
+    """Save what coverage has measured: xdist kills a worker that takes 10 seconds to end."""
+    measuring = Coverage.current()
+    if measuring is not None:
+        measuring.save()
 
 
 def _uses_s3(item: pytest.Item) -> bool:

@@ -25,8 +25,9 @@ _MANAGE = """
 import signal, sys
 from django.core.management import execute_from_command_line
 
-# Whoever runs the tests in the background lets them, and what they start, ignore it.
+# Whoever runs the tests in the background lets them, and what they start, ignore them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 execute_from_command_line(sys.argv)
 """
 # What is in them need not have a spelling: credentials, for instance.

@@ -87,15 +87,16 @@ class ClearingCommand(collectstatic.Command):
         names = again_if_passing(
             strategy, lambda: find_leftovers(strategy, stored, deploy.pairs, kept, grace)
         )
-        if self.options.prune and self.dry_run and self.verbosity == 1:
-            # Django tells of these at verbosity 2, and of copies at 1.
-            for name in sorted(names):
-                self.log(f"Pretending to delete '{name}'", level=1)
-        storage, self.storage = self.storage, (leftovers := Leftovers(names))
+        leftovers = Leftovers(names)
+        storage, verbosity = self.storage, self.verbosity
+        self.storage = leftovers
+        if self.options.prune and self.dry_run and verbosity:
+            # From 6.0 on, Django tells of these at verbosity 2; of copies it does at 1.
+            self.verbosity = max(verbosity, 2)
         try:
             super().clear_dir("")
         finally:
-            self.storage = storage
+            self.storage, self.verbosity = storage, verbosity
         if self.dry_run:
             self.record.deleted = names
         else:

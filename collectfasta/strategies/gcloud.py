@@ -30,8 +30,8 @@ from collectfasta.remote import (
 )
 from collectfasta.source import Payload, SourceFile
 from collectfasta.strategies import gcloud_retry
-from collectfasta.strategies.base import secrets_of
 from collectfasta.strategies.clock import age_of
+from collectfasta.strategies.contract import secrets_of
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.gcloud_client import prepare_client
 from collectfasta.strategies.gcloud_errors import explain

@@ -19,7 +19,8 @@ from collectfasta.errors import CollectfastaError
 from collectfasta.remote import NoListingError, RemoteIndex, RemoteObject, StoredObject, compare
 from collectfasta.shadowing import is_overridden
 from collectfasta.source import Payload, SourceFile
-from collectfasta.strategies.base import CachingHashStrategy, HashStrategy, S
+from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
+from collectfasta.strategies.contract import S
 
 _HASH_HOOKS = (
     "get_cached_remote_file_hash",

@@ -239,6 +239,12 @@ def test_closed_terminal_ends_it_as_ctrl_c_does(
 
 def test_nohup_lets_it_go_on(s3_obstore: S3Cloud, tree: StaticTree, tmp_path: Path) -> None:
     project = project_for(s3_obstore, tree, tmp_path)
+    # That of the tests takes back what it is started with.
+    project.manage(
+        "import sys\n"
+        "from django.core.management import execute_from_command_line\n"
+        "execute_from_command_line(sys.argv)\n"
+    )
     started: list[subprocess.Popen[str]] = []
     is_first = once(uploads(s3_obstore))
 

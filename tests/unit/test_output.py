@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import pytest
 from django.core.management.base import OutputWrapper
@@ -51,6 +51,79 @@ def test_a_text_is_written_where_the_bar_is_out_of_its_way() -> None:
     stream.write("text")
 
     assert out.getvalue() == "<text>"
+
+
+class TestLoss:
+    @pytest.fixture
+    def losses(self) -> list[str]:
+        return []
+
+    @pytest.fixture
+    def full(self, losses: list[str]) -> Iterator[SteadyStream]:
+        """A stream of a full disk."""
+        with suppress(OSError), open("/dev/full", "w") as file:
+            stream = SteadyStream(file, losses.append)
+            stream.is_steady = True
+            yield stream
+
+    def test_is_told_once(self, full: SteadyStream, losses: list[str]) -> None:
+        for _ in range(2):
+            full.write("text")
+            full.flush()
+
+        assert losses == ["No space left on device"]
+
+    def test_of_a_stream_that_was_never_there_is_told(self, losses: list[str]) -> None:
+        stream = SteadyStream(None, losses.append)
+        stream.is_steady = True
+        stream.write("text")
+        stream.flush()
+
+        assert losses == ["it is closed"]
+
+    def test_of_a_stream_that_is_closed_is_told(self, losses: list[str]) -> None:
+        closed = io.StringIO()
+        closed.close()
+        stream = SteadyStream(closed, losses.append)
+        stream.is_steady = True
+        stream.write("text")
+
+        assert losses == ["ValueError: I/O operation on closed file"]
+
+    def test_is_the_callers_where_the_stream_is_not_steady(self, full: SteadyStream) -> None:
+        full.is_steady = False
+        full.write("text")
+        with pytest.raises(OSError, match="No space left"):
+            full.flush()
+
+    def test_does_not_fail_the_interpreters_end(
+        self, full: SteadyStream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = vars(full)["_stream"]
+        monkeypatch.setattr("sys.stdout", file)
+        full.write("text")
+        full.end()
+
+        file.flush()
+
+    def test_of_a_stream_of_the_callers_leaves_it_as_it_is(self, full: SteadyStream) -> None:
+        file = vars(full)["_stream"]
+        full.write("text")
+        full.end()
+
+        with pytest.raises(OSError, match="No space left"):
+            file.flush()
+
+
+def test_what_the_encoding_lacks_is_escaped() -> None:
+    body = io.BytesIO()
+    stream = SteadyStream(io.TextIOWrapper(body, encoding="ascii"))
+    stream.is_steady = True
+
+    stream.write("é.js")
+    stream.flush()
+
+    assert body.getvalue() == rb"\xe9.js"
 
 
 class TestStyleFor:
