@@ -125,9 +125,12 @@ def tests_of(version: str) -> Path:
         with tempfile.TemporaryDirectory(dir=sources) as directory:
             options = ("--no-deps", "--no-binary=django", f"--dest={directory}")
             pip(Path(sys.executable), "download", *options, f"Django=={version}")
-            with tarfile.open(Path(directory, f"{name}.tar.gz")) as archive:
+            # Named "Django" in the first releases of 5.2, and "django" since.
+            (path,) = Path(directory).glob("*.tar.gz")
+            with tarfile.open(path) as archive:
                 archive.extractall(directory, filter="data")
-            Path(directory, name).rename(sources / name)
+            (unpacked,) = (each for each in Path(directory).iterdir() if each.is_dir())
+            unpacked.rename(sources / name)
     return sources / name / "tests"
 
 
