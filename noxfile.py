@@ -43,11 +43,26 @@ FUNCTIONAL = [
         "gcs_objects",
         "manifest_classes",
         "manifest_equality",
+        "options_check",
         "promises",
         "s3_clear",
         "s3_engines_crt",
         "s3_engines_equality",
         "storage_cache",
+    )
+]
+
+# Unit tests of the project itself, which no version makes a difference to.
+OF_THE_PROJECT = [
+    f"--ignore-glob=tests/unit/test_{each}.py"
+    for each in (
+        "benchmarks_*",
+        "coverage_gate",
+        "docs_*",
+        "readme",
+        "reliability_table",
+        "s3_servers",
+        "version",
     )
 ]
 
@@ -88,7 +103,7 @@ def tests(session: nox.Session, versions: str) -> None:
     """Run the unit tests, a selection of the functional ones, and Django's own of staticfiles."""
     session.install("--quiet", "--requirement", requirements(session, versions))
     session.install("--quiet", "--no-build-isolation", "--no-deps", "--editable", ".")
-    selection = session.posargs or ["tests/unit", *FUNCTIONAL]
+    selection = session.posargs or ["tests/unit", *OF_THE_PROJECT, *FUNCTIONAL]
     session.run("python", "-m", "pytest", "--numprocesses=2", "--dist=loadscope", *selection)
     session.run("python", "tests/django/run.py", "--here")
 

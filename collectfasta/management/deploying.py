@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -146,11 +146,14 @@ class DeployingCommand(ClearingCommand):
             processed = strategy.target_storage.post_process(found, dry_run=self.dry_run)
             yield from self._counted(processed)
 
-    def _counted(self, outcomes: Iterable[PostProcessed]) -> Iterator[PostProcessed]:
+    def _counted(self, outcomes: Iterable[PostProcessed]) -> PostProcessing:
         """Yield what becomes of the files, and count each once: there may be more outcomes."""
         waiting = {each.prefixed_path for each in self.sources}
-        with self.progress.step("Post-processing", total=len(waiting)) as step:
-            for outcome in outcomes:
+        progress = self.progress.step("Post-processing", total=len(waiting))
+        # What post-processes ends with this, though a traceback may hold on to it: it would keep
+        # the storage redirected.
+        with progress as step, closing(_each(outcomes)) as each:
+            for outcome in each:
                 step.advance(int(outcome[0] in waiting))
                 waiting.discard(outcome[0])
                 yield outcome
@@ -191,6 +194,11 @@ class DeployingCommand(ClearingCommand):
     def _on_sent(self, strategy: Strategy[Any], source: SourceFile) -> None:
         self.log(f"Copying '{self._label(source)}'")
         strategy.post_copy_hook(source.path, source.prefixed_path, source.storage)
+
+
+def _each(outcomes: Iterable[PostProcessed]) -> PostProcessing:
+    """Yield all of them. Closing this closes them too, where they can be."""
+    yield from outcomes
 
 
 def _manifest_for(sender: Strategy[Any], stage: Stage) -> list[SourceFile]:
