@@ -188,6 +188,11 @@ def why(reason: Reason, number: int, strategy: Strategy[Any]) -> str:
     """
     if reason is Reason.UNKNOWN:
         return f"unknown (the storage tells no checksum of {'it' if number == 1 else 'them'})"
+    return named(reason, strategy)
+
+
+def named(reason: Reason, strategy: Strategy[Any]) -> str:
+    """Name a reason; a strategy that decides by itself does not tell two of them apart."""
     if reason is Reason.CHANGED and strategy.is_asked_per_file:
         return "missing or changed"
     return str(reason.value)

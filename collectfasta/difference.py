@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.storage import InMemoryStorage
 
+from collectfasta.deploy import named
 from collectfasta.errors import CollectfastaError
 from collectfasta.output import plural
 from collectfasta.plan import Reason
@@ -17,7 +18,6 @@ from collectfasta.record import Record
 from collectfasta.redirection import RedirectedStage
 from collectfasta.source import SourceFile
 from collectfasta.staging import Stage
-from collectfasta.strategies.contract import Strategy
 
 
 class UncheckedError(CollectfastaError):
@@ -68,7 +68,7 @@ def verdict(record: Record) -> str:
     for reason in (Reason.MISSING, Reason.CHANGED, Reason.UNKNOWN):
         for deploy in record.deploys:
             number = sum(each.reason is reason for each in deploy.decisions)
-            to_send[_why(reason, deploy.strategy)] += number
+            to_send[named(reason, deploy.strategy)] += number
     number, total = to_send.total(), sum(len(deploy.decisions) for deploy in record.deploys)
     differences = []
     if number:
@@ -80,12 +80,6 @@ def verdict(record: Record) -> str:
     if differences:
         raise DifferenceError(f"{record.target} differs from the files: {', '.join(differences)}.")
     return f"{record.target} does not differ from the files: {_objects(total)} compared."
-
-
-def _why(reason: Reason, strategy: Strategy[Any]) -> str:
-    """Name a reason; a strategy that decides by itself does not tell these two apart."""
-    is_told = reason is not Reason.CHANGED or not strategy.is_asked_per_file
-    return str(reason.value) if is_told else "missing or changed"
 
 
 def _objects(number: int) -> str:
