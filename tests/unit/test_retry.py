@@ -58,6 +58,13 @@ class TestGoogle:
             monkeypatch.setattr(f"{module}.time", Clock(slept))
         return slept
 
+    def test_who_wants_to_hear_of_failures_hears_of_each(self) -> None:
+        heard: list[Exception] = []
+        errors = ServiceUnavailable("busy"), ServiceUnavailable("still busy")
+
+        assert RETRY(Answers(*errors), heard.append)() == "answer"
+        assert heard == [*errors]
+
     def test_a_request_is_tried_five_times_and_fails_by_its_own_error(
         self, slept: list[float]
     ) -> None:

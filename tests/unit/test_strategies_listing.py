@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import SuspiciousOperation
-from django.core.files.storage import Storage
+from django.core.files.storage import FileSystemStorage, Storage
 from storages.backends.azure_storage import AzureStorage
 from storages.backends.gcloud import GoogleCloudStorage
 from storages.backends.s3 import S3Storage
@@ -205,3 +205,39 @@ def test_two_endpoints_are_two_targets() -> None:
 
 def test_a_target_is_the_same_in_every_run() -> None:
     assert s3("static").target_id == s3("static/").target_id
+
+
+class TestFileSystem:
+    """What a file system does that the tests' own user, who may do all, does not meet."""
+
+    @pytest.fixture
+    def strategy(self, tmp_path: Path) -> FileSystemStrategy:
+        return strategy_for_directory(tmp_path / "root", {"a.css": CONTENT}, FileSystemStrategy)
+
+    def test_a_file_that_may_not_be_looked_at_is_there_and_unknown(
+        self, strategy: FileSystemStrategy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("os.lstat", refuse)
+        found = strategy.look_up("a.css")
+        assert found == RemoteObject("a.css")
+
+    def test_a_file_that_may_not_be_read_has_no_checksum(
+        self, strategy: FileSystemStrategy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = strategy.look_up("a.css")
+        assert found
+        monkeypatch.setattr("builtins.open", refuse)
+        assert found.read_checksum() is None
+
+    def test_a_file_that_is_gone_has_no_age(self, strategy: FileSystemStrategy) -> None:
+        assert strategy.read_age("gone.css") is None
+
+    def test_a_location_that_is_a_file_is_not_taken_for_an_empty_one(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        strategy = FileSystemStrategy(FileSystemStorage(tmp_path / "file"))
+        with pytest.raises(NotADirectoryError):
+            list(strategy.list_stored())
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.management import CommandError
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 
 from collectfasta.interrupts import STATUS
 from collectfasta.management.unattended import UnattendedCommand
@@ -111,6 +112,31 @@ def test_a_failure_is_a_status_and_a_line() -> None:
         Command(fail, stderr=error).run_from_argv(["manage.py", "command"])
 
     assert (caught.value.code, error.getvalue()) == (1, "CommandError: No.\n")
+
+
+class TestWrongSettings:
+    @staticmethod
+    def complain(_: Command) -> None:
+        raise ImproperlyConfigured("Set it.")
+
+    @pytest.fixture
+    def error(self) -> io.StringIO:
+        return io.StringIO()
+
+    def test_of_a_process_are_a_status_and_a_line(self, error: io.StringIO) -> None:
+        with pytest.raises(SystemExit) as caught:
+            Command(self.complain, stderr=error).run_from_argv(["manage.py", "command"])
+
+        assert (caught.value.code, error.getvalue()) == (1, "CommandError: Set it.\n")
+
+    def test_of_a_process_are_raised_where_tracebacks_are_wanted(self, error: io.StringIO) -> None:
+        argv = ["manage.py", "command", "--traceback"]
+        with pytest.raises(ImproperlyConfigured):
+            Command(self.complain, stderr=error).run_from_argv(argv)
+
+    def test_are_raised_to_who_calls_the_command(self, error: io.StringIO) -> None:
+        with pytest.raises(ImproperlyConfigured):
+            call_command(Command(self.complain, stderr=error))
 
 
 class TestLastWords:
