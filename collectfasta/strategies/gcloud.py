@@ -29,12 +29,12 @@ from collectfasta.remote import (
     reading_listing,
 )
 from collectfasta.source import Payload, SourceFile
-from collectfasta.strategies import gcloud_retry
 from collectfasta.strategies.clock import age_of
 from collectfasta.strategies.contract import secrets_of
 from collectfasta.strategies.counting import Counter
 from collectfasta.strategies.gcloud_client import prepare_client
 from collectfasta.strategies.gcloud_errors import explain
+from collectfasta.strategies.gcloud_retry import patience
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
 
@@ -148,7 +148,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             self.target_storage.bucket_name,
             prefix=self.prefix,
             fields=_FIELDS,
-            **_patience(),
+            **patience(),
             **options,
         )
         marker = None
@@ -169,7 +169,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
     def look_up(self, name: str) -> RemoteObject | None:
         """Ask for one object; one that may not be read is there, but unknown."""
         try:
-            blob = self.target_storage.bucket.get_blob(self.object_key(name), **_patience())
+            blob = self.target_storage.bucket.get_blob(self.object_key(name), **patience())
         except Forbidden:
             return RemoteObject(name)
         return blob and _describe(name, blob)
@@ -222,7 +222,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             if small:
                 content = payload.body.read()
                 body, size = io.BytesIO(content), len(content)
-            blob.upload_from_file(body, size=size, **upload, **_patience())
+            blob.upload_from_file(body, size=size, **upload, **patience())
         return _describe(source.name, blob, payload.fingerprint)
 
     def delete_keys(self, keys: Sequence[str]) -> None:
@@ -236,7 +236,7 @@ class GoogleCloudStrategy(CloudStrategy[GoogleCloudStorage]):
             except (GoogleCloudError, RequestException):
                 # Of one call: it hides what became of the others, and no call is made again. By
                 # themselves they are, and those that were done are no error.
-                bucket.delete_blobs(batch, on_error=lambda _: None, **_patience())
+                bucket.delete_blobs(batch, on_error=lambda _: None, **patience())
 
     # What went wrong
 
@@ -285,11 +285,6 @@ class _Abortable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
-
-
-def _patience() -> dict[str, Any]:
-    """Return how each request is tried. The storage has no options for that."""
-    return {"retry": gcloud_retry.RETRY, "timeout": gcloud_retry.TIMEOUT}
 
 
 def _describe(name: str, blob: Blob, parameters: str = "") -> RemoteObject:

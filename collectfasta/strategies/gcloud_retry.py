@@ -59,3 +59,8 @@ def _asked_for(error: Exception) -> float:
 RETRY = BoundedRetry(
     predicate=DEFAULT_RETRY._predicate, initial=0.5, maximum=20.0, multiplier=3.0, timeout=120.0
 )
+
+
+def patience() -> dict[str, Any]:
+    """Return how each request is tried. The storage has no options for that."""
+    return {"retry": RETRY, "timeout": TIMEOUT}
