@@ -290,12 +290,8 @@ class _Abortable:
 def _describe(name: str, blob: Blob, parameters: str = "") -> RemoteObject:
     checksum = None
     if blob.md5_hash:
-        checksum = Checksum("md5", _hexadecimal(blob.md5_hash))
+        checksum = Checksum("md5", base64.b64decode(blob.md5_hash).hex())
     elif blob.crc32c:
-        checksum = Checksum("crc32c", _hexadecimal(blob.crc32c))
+        checksum = Checksum("crc32c", base64.b64decode(blob.crc32c).hex())
     version = str(blob.generation or "")
     return RemoteObject(name, version, blob.size, checksum, parameters)
-
-
-def _hexadecimal(value: str) -> str:
-    return base64.b64decode(value).hex()
