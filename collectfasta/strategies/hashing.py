@@ -53,6 +53,12 @@ class HashingTwoPassStrategy(HashStrategy[Storage]):
         strategy.dry_run = self.dry_run
         return strategy
 
+    @property
+    def target_name(self) -> str:
+        """How messages call the target: as the strategy that sends there calls it."""
+        sender = self.second_pass_strategy()
+        return sender.target_name if sender else super().target_name
+
     def get_remote_file_hash(self, prefixed_path: str) -> str | None:
         """Return None: the stage is empty."""
         return None

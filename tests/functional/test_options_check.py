@@ -197,8 +197,13 @@ class TestPlain:
 
         collectstatic(cloud, check=True, interactive=True)
 
-    def test_the_target_is_named(self, s3: S3Cloud, collectstatic: CollectStatic) -> None:
-        message = refusal(collectstatic, s3, check=True, options={"location": "static"})
+    @pytest.mark.parametrize("staged", [False, True], ids=["plain", "manifest"])
+    def test_the_target_is_named(
+        self, s3: S3Cloud, collectstatic: CollectStatic, staged: bool
+    ) -> None:
+        backend = manifest_backend(s3) if staged else None
+        options = {"location": "static"}
+        message = refusal(collectstatic, s3, check=True, backend=backend, options=options)
 
         assert message.startswith(f"s3://{s3.name}/static/ differs from the files: ")
 

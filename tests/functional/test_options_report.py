@@ -158,6 +158,14 @@ class TestDeploy:
         assert names(report, "copied") == ["a.css", "b.png"]
         assert report["target"].endswith(f"://{recorded_cloud.name}/static/")
 
+    def test_the_target_of_a_manifest_storage_is_the_bucket_too(
+        self, recorded_cloud: RecordedCloud, collectstatic: CollectStatic, path: Path
+    ) -> None:
+        backend, options = MANIFEST_BACKENDS[recorded_cloud.backend], {"location": "static"}
+        collectstatic(recorded_cloud, backend=backend, options=options, report=str(path))
+
+        assert read(path)["target"].endswith(f"://{recorded_cloud.name}/static/")
+
     def test_leftovers_that_were_deleted_are_told(
         self, recorded_cloud: RecordedCloud, collectstatic: CollectStatic, path: Path
     ) -> None:
