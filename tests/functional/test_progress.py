@@ -119,7 +119,8 @@ class TestTerminal:
     def test_lines_go_above_the_bar(
         self, s3_obstore: S3Cloud, project: Project, tree: StaticTree, terminal: Terminal
     ) -> None:
-        slow_down(s3_obstore, "PUT")
+        # A step that took less than a second would leave no line.
+        slow_down(s3_obstore, "PUT", seconds=0.5)
 
         terminal.run(project, "--verbosity=2", "--threads=2")
 
