@@ -1,16 +1,22 @@
-"""Errors that users are expected to meet, and how any error is put into words for them."""
+"""Errors that users are expected to meet, and the words for any error."""
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import tempfile
 import traceback
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from html import escape
 from itertools import chain
 from urllib.parse import quote, quote_plus
 
-from collectfasta.disks import advice
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_UNWRITABLE = {*_FULL, errno.EROFS}
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 
 # Signed URLs carry their secret in the query (X-Amz-Signature, sig, Signature, tokens), and none
 # of the queries that the SDKs put into their exceptions helps a reader.
@@ -35,12 +41,47 @@ _UNPRINTABLE = re.compile(
 # The longest text of one error that is printed: a server's answer has no end of its own.
 _LONGEST = 1000
 
-# What there is to do about a failure that may pass.
+# What to do about a transient failure.
 AGAIN = "Run the command again when the service answers: it sends only what is missing."
 
 
 class CollectfastaError(Exception):
-    """Something that the user can mend; its text says what, where and what to do."""
+    """Something that the user can fix; its text says what, where and what to do."""
+
+
+class SourceChangedError(CollectfastaError):
+    """A source file that is not what it was when it was hashed, or when its transfer began."""
+
+
+class StoreError(CollectfastaError):
+    """A request that a storage's service has refused or not answered, whatever its SDK raises.
+
+    Args:
+        text: What the SDK says, without secrets.
+        kind: What all errors of its kind have in common, "503 SlowDown" for instance: it names no
+            object and no request.
+        transient: The same request may succeed a little later.
+        advice: Why the service refuses permanently and what to do, in a line; None if unknown.
+        missing: There is no such object.
+        denied: The credentials do not suffice.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        kind: str,
+        transient: bool = False,
+        advice: str | None = None,
+        missing: bool = False,
+        denied: bool = False,
+    ) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.transient = transient
+        self.advice = advice
+        self.missing = missing
+        self.denied = denied
 
 
 def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = False) -> str:
@@ -55,14 +96,14 @@ def describe(error: BaseException, secrets: Iterable[str] = (), *, full: bool = 
     if full:
         return redact("".join(traceback.format_exception(error)).rstrip(), secrets)
     # Hidden before white space is collapsed, or else a secret that has some would not be found.
-    message = shorten(printable(" ".join(_hide(str(error), secrets).split()))) + advice(error)
+    message = shorten(printable(" ".join(_hide(str(error), secrets).split()))) + _disk_advice(error)
     # Our own are whole in themselves.
     kind = "" if message and isinstance(error, CollectfastaError) else type(error).__name__
     return ": ".join(filter(None, (kind, message)))
 
 
 def again(reason: str) -> str:
-    """Return a reason that may pass with what there is to do about it."""
+    """Return the text of a transient failure with what to do about it."""
     return f"{reason.rstrip('.')}. {AGAIN}"
 
 
@@ -126,3 +167,33 @@ def _forms(secret: str) -> Iterator[str]:
     yield from quoted
     # Either case of the digits means the same.
     yield from (_PERCENT.sub(lambda found: found.group().lower(), each) for each in quoted)
+
+
+def _disk_advice(error: BaseException) -> str:
+    """Say in parentheses what to do about what the system lacks; nothing for other errors."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _TOO_MANY_FILES:
+        return " (lower COLLECTFASTA_THREADS, or raise the limit: ulimit -n)"
+    if number not in _UNWRITABLE:
+        return ""
+    what = "free some space there" if number in _FULL else "mount it for writing"
+    if getattr(error, "filename", None) == tempfile.gettempdir():
+        return f" ({what}, or let TMPDIR name another directory)"
+    return f" ({what})"
+
+
+@contextmanager
+def naming_disks(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the directory that is written to where its disk takes nothing.
+
+    Of a full one the system names nothing, of one that is read-only whichever file came first.
+
+    Raises:
+        OSError: The disk is full, the quota is used up, or the disk is read-only.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _UNWRITABLE:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise

@@ -2,88 +2,59 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from functools import partial
-from typing import Generic, TypeVar
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 
-from collectfasta.checksums import Checksum, Pair, md5
-from collectfasta.errors import CollectfastaError, describe
-from collectfasta.executor import Executor
-from collectfasta.source import Payload, SourceFile
+from django.utils.timezone import get_default_timezone, is_naive
 
-T = TypeVar("T")
-
-# The most objects that S3 and Google Cloud Storage name in one answer.
-_PAGE = 1000
+from collectfasta.checksums import Checksum, md5
+from collectfasta.source import Payload, SourceFile, md5_of
 
 
-class ListingDeniedError(CollectfastaError):
-    """The credentials may not list the target; objects can only be asked for one by one."""
+@dataclass(frozen=True)
+class CachedChecksum:
+    """What is cached about an object.
 
+    It says: the object of this version was made from a file with this checksum. It speaks for
+    exactly one version of one object of one target, and whoever changes the object changes its
+    version.
 
-class NoListingError(CollectfastaError):
-    """An answer to a listing that does not come from the storage's service, or not whole.
-
-    Args:
-        what: What is wrong with it, a sentence.
+    Attributes:
+        version: The remote's ETag or generation of the object.
+        checksum: The MD5 of the source file.
+        headers: The hash of the headers that it was written with, "" if they are not known.
     """
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} Check the storage's endpoint, and any proxy on the way there.")
-
-
-# What parsers and those who use their outcome raise for an answer of another shape.
-_OTHER_SHAPE = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-
-
-@contextmanager
-def reading_listing(*others: type[Exception]) -> Iterator[None]:
-    """Put what an SDK raises for an answer that is no listing into words.
-
-    Args:
-        others: Errors that say something else, though they extend what is raised for that.
-
-    Raises:
-        NoListingError: In its place.
-    """
-    try:
-        yield
-    except _OTHER_SHAPE as error:
-        if isinstance(error, others):
-            raise
-        raise NoListingError(
-            f"The answer to a listing is no listing ({describe(error)})."
-        ) from error
-
-
-def next_marker(marker: object, following: T) -> T:
-    """Return where a listing goes on.
-
-    Args:
-        marker: Where this page began.
-        following: Where the next one is said to begin.
-
-    Raises:
-        NoListingError: At the same place: it would be listed for ever.
-    """
-    if following is not None and following == marker:
-        raise NoListingError("The listing does not go on: each page leads to itself.")
-    return following
+    version: str
+    checksum: str
+    headers: str = ""
 
 
 def _no_checksum() -> None:
     return None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a store says of one object, in a listing or asked for it alone.
+
+    Attributes:
+        version: What changes whenever the object is written: ETag or generation; "" if unknown.
+        size: Its size in bytes as stored, None if unknown.
+        checksum: A checksum of its bytes as stored, None if the store keeps none.
+        last_modified: When it was written, by this machine's clock; None if the store does not say.
+        read_checksum: Gets the checksum where that costs more than the listing.
+    """
+
+    version: str = ""
+    size: int | None = None
+    checksum: Checksum | None = None
+    last_modified: datetime | None = None
+    read_checksum: Callable[[], Checksum | None] = field(
+        default=_no_checksum, compare=False, repr=False
+    )
 
 
 @dataclass(frozen=True)
@@ -95,40 +66,53 @@ class RemoteObject:
         version: What changes whenever the object is written: ETag or generation; "" if unknown.
         size: Its size in bytes as stored, None if unknown.
         checksum: A checksum of its bytes as stored, None if the storage keeps none.
-        parameters: The fingerprint of the parameters that it was written with; known only of an
-            object that this run has written.
-        pair: What is remembered of this very version, None if nothing is.
-        read_checksum: Works the checksum out where that costs more than a look into a listing.
+        headers: The hash of the headers that it was written with; known only of an object that
+            this run has written.
+        cached: What is cached about this very version, None if nothing is.
+        read_checksum: Gets the checksum where that costs more than the listing.
     """
 
     name: str
     version: str = ""
     size: int | None = None
     checksum: Checksum | None = None
-    parameters: str = ""
-    pair: Pair | None = None
+    headers: str = ""
+    cached: CachedChecksum | None = None
     read_checksum: Callable[[], Checksum | None] = field(
         default=_no_checksum, compare=False, repr=False
     )
 
-    def with_pair(self, pair: Pair | None) -> RemoteObject:
-        """Return it with what is remembered of it, which must speak of this very version."""
-        if pair is None or not self.version or pair.version != self.version:
+    @classmethod
+    def of(cls, name: str, listed: Listed, headers: str = "") -> RemoteObject:
+        """Return what a store says of the object of a name."""
+        return cls(
+            name,
+            listed.version,
+            listed.size,
+            listed.checksum,
+            headers,
+            read_checksum=listed.read_checksum,
+        )
+
+    def with_cached(self, cached: CachedChecksum | None) -> RemoteObject:
+        """Return it with what is cached about it, which must speak of this very version."""
+        if cached is None or not self.version or cached.version != self.version:
             return self
-        return replace(self, pair=pair)
+        return replace(self, cached=cached)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What a storage says of an object that may be left over.
+    """An object under the storage's location, for ``--clear`` and ``--prune``.
 
     Attributes:
         name: Its name, relative to the storage's location.
-        age: How long ago it was last written, None if the listing does not tell.
+        last_modified: When it was written, by this machine's clock; None if the listing does not
+            say.
     """
 
     name: str
-    age: timedelta | None = None
+    last_modified: datetime | None = None
 
 
 class RemoteIndex:
@@ -159,21 +143,21 @@ class Comparison:
     """The outcome of comparing a source file with a remote object.
 
     Attributes:
-        same: Whether an upload would change nothing; None if that can't be told.
-        pair: What there is to remember of the remote object from now on.
+        same: Whether an upload would change nothing; None if that can't be known.
+        cached: What to cache about the remote object from now on.
     """
 
     same: bool | None
-    pair: Pair | None = None
+    cached: CachedChecksum | None = None
 
 
 def compare(source: SourceFile, payload: Payload, remote: RemoteObject) -> Comparison:
-    """Tell whether an upload of the source would leave the remote object as it is.
+    """Decide whether an upload of the source would leave the remote object as it is.
 
-    The first that can tell decides: the sizes, where nothing is encoded; the remembered pair,
-    which comes before the checksum because the ETag of an object under SSE-KMS looks like an MD5
-    and is not one (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html); the remote's
-    own checksum.
+    The first that can tell decides: the sizes, where nothing is encoded; the cached checksum, which
+    comes before the remote's own because the ETag of an object under SSE-KMS looks like an MD5 and
+    is not one (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html); the remote's own
+    checksum.
 
     Raises:
         OSError: The source can't be read.
@@ -181,118 +165,47 @@ def compare(source: SourceFile, payload: Payload, remote: RemoteObject) -> Compa
     sizes = {source.size, remote.size}
     if not payload.encoded and None not in sizes and len(sizes) > 1:
         return Comparison(same=False)
-    pair = remote.pair
-    # It may be of the time before the storage compressed.
-    if pair is not None and (pair.parameters or not payload.encoded):
-        return Comparison(_agrees(source, payload, pair), pair)
+    cached = remote.cached
+    # It may be from a time before the storage compressed.
+    if cached is not None and (cached.headers or not payload.encoded):
+        return Comparison(_agrees(source, payload, cached), cached)
     checksum = remote.checksum or remote.read_checksum()
     if checksum is None:
         return Comparison(same=None)
-    if not checksum.matches(payload.body):
+    if not checksum.matches(payload.content):
         return Comparison(same=False)
     if checksum.algorithm == "md5" and not payload.encoded:
-        return Comparison(same=True, pair=Pair(remote.version, checksum.value))
-    # That it was encoded is among the parameters.
-    parameters = payload.fingerprint if payload.encoded else ""
-    return Comparison(same=True, pair=Pair(remote.version, source_md5(source), parameters))
+        return Comparison(same=True, cached=CachedChecksum(remote.version, checksum.value))
+    # That it was encoded is among the headers.
+    headers = payload.headers_hash if payload.encoded else ""
+    return Comparison(True, CachedChecksum(remote.version, md5_of(source), headers))
 
 
-def _agrees(source: SourceFile, payload: Payload, pair: Pair) -> bool:
-    if pair.parameters and pair.parameters != payload.fingerprint:
+def _agrees(source: SourceFile, payload: Payload, cached: CachedChecksum) -> bool:
+    if cached.headers and cached.headers != payload.headers_hash:
         return False
-    return pair.checksum == (source_md5(source) if payload.encoded else md5(payload.body))
+    return cached.checksum == (md5_of(source) if payload.encoded else md5(payload.content))
 
 
-def source_md5(source: SourceFile) -> str:
-    """Return the MD5 of a source file's content, as it is before any encoding."""
-    with source.open() as content:
-        return md5(content)
-
-
-@dataclass(frozen=True)
-class Page(Generic[T]):
-    """One answer of a listing.
-
-    Attributes:
-        entries: Key and description of each object, in the order of the keys' UTF-8.
-        is_last: Nothing comes after this page.
-    """
-
-    entries: Sequence[tuple[str, T]]
-    is_last: bool
-
-
-def leapfrog(
-    keys: Iterable[str], list_from: Callable[[str, str], Page[T]], *, threads: int = 0
-) -> Iterator[tuple[str, T]]:
-    """List only the expected keys of a bucket, and jump over all that lies between them.
-
-    Each page begins at the first expected key that the pages before it could not answer, so in
-    sequence this takes at most the requests of a plain listing, one where the bucket is empty, and
-    none for what lies before, between (beyond the rest of a page) and after the expected keys.
-
-    With threads the first page is followed by several ranges of the expected keys at a time, each
-    in sequence: at most one request more for each range.
+def on_our_clock(written: datetime, date: str | None = None) -> datetime:
+    """Return when something was written by this machine's clock, however wrong that is.
 
     Args:
-        keys: The expected keys, in any order.
-        list_from: Lists the bucket in the order of the keys' UTF-8, from an expected key on
-            (including it); the second argument is a key before it that it may begin behind, the
-            last of the page before, for instance, or "". Called from several threads.
-        threads: How many pages are asked for at a time.
-
-    Yields:
-        Each expected key that the bucket has, with its description, in no order.
+        written: When, by the service's clock; in Django's time zone where it names none, as
+            storages return it without ``USE_TZ``.
+        date: The ``Date`` header of an answer by the service: what its own clock said just now
+            (RFC 9110, 6.6.1). Without one both clocks are taken to agree.
     """
-    # Code points sort as their UTF-8 does, so Python's own order is the order of the listing.
-    expected = sorted(set(keys))
-    if not expected:
-        return
-    page = list_from(expected[0], "")
-    yield from _hits(page, set(expected))
-    if page.is_last or not page.entries:
-        return
-    last = page.entries[-1][0]
-    rest = expected[bisect_right(expected, last) :]
-    if not rest:
-        return
-    ranges = _split(rest, threads)
-    # Nothing between two ranges is expected: where no text just before a key can be asked from, as
-    # with a letter that is not of ASCII, its range begins where the one before it ends.
-    tasks = zip([last, *(each[-1] for each in ranges)], ranges, strict=False)
-    outcomes = Executor(threads).run(partial(_list_range, list_from), tasks)
-    with closing(outcomes):
-        for _, hits, error in outcomes:
-            if error is not None:
-                raise error
-            yield from hits
+    if is_naive(written):
+        written = written.replace(tzinfo=get_default_timezone())
+    now = datetime.now(timezone.utc)
+    return now - (_time_of(date, now) - written)
 
 
-def _split(expected: Sequence[str], threads: int) -> list[Sequence[str]]:
-    """Divide sorted keys into as many ranges as threads, none with less than a page's keys."""
-    ranges = max(1, min(threads, -(-len(expected) // _PAGE)))
-    size = -(-len(expected) // ranges)
-    return [expected[first : first + size] for first in range(0, len(expected), size)]
-
-
-def _list_range(
-    list_from: Callable[[str, str], Page[T]], task: tuple[str, Sequence[str]]
-) -> list[tuple[str, T]]:
-    """List the expected keys of one range, page by page; they come after the key beside them."""
-    last, expected = task
-    wanted, position = set(expected), 0
-    found: list[tuple[str, T]] = []
-    while position < len(expected):
-        page = list_from(expected[position], last)
-        found += _hits(page, wanted)
-        # A server that does not go on from where it is asked to would be listed for ever. What it
-        # does not tell is sent again.
-        if page.is_last or not page.entries or page.entries[-1][0] <= last:
-            break
-        last = page.entries[-1][0]
-        position = bisect_right(expected, last)
-    return found
-
-
-def _hits(page: Page[T], wanted: Container[str]) -> list[tuple[str, T]]:
-    return [entry for entry in page.entries if entry[0] in wanted]
+def _time_of(date: str | None, now: datetime) -> datetime:
+    try:
+        # Without a header, as with one that can't be read.
+        told = parsedate_to_datetime(date or "")
+    except ValueError:
+        return now
+    return told.replace(tzinfo=timezone.utc) if is_naive(told) else told

@@ -1,6 +1,6 @@
-"""The bases for strategies of one's own, and how one is found by its name.
+"""The bases for custom strategies, and the loading of one by its name.
 
-A strategy of one's own needs only ``should_copy_file`` (extend ``Strategy``) or
+A custom strategy needs only ``should_copy_file`` (extend ``Strategy``) or
 ``get_remote_file_hash`` (extend ``HashStrategy`` or ``CachingHashStrategy``).
 """
 
@@ -21,7 +21,7 @@ from django.utils.encoding import force_bytes
 
 from collectfasta import settings
 from collectfasta.checksums import md5, new_md5
-from collectfasta.hints import Hints
+from collectfasta.checksum_cache import CacheAccess
 from collectfasta.strategies.contract import S, Strategy
 
 __all__ = (
@@ -94,7 +94,7 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
         """Forget the remote checksum of a file."""
         if not self.dry_run:
             key = self.get_cache_key(path)
-            self._hints.write(lambda cache: cache.delete(key))
+            self._access.write(lambda cache: cache.delete(key))
 
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
         """Return whether the local and the remembered remote checksum differ."""
@@ -126,21 +126,21 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
         super().post_copy_hook(path, prefixed_path, local_storage)
         checksum = self.get_local_file_hash(path, local_storage)
         key = self.get_cache_key(prefixed_path)
-        self._hints.write(lambda cache: cache.set(key, checksum))
+        self._access.write(lambda cache: cache.set(key, checksum))
 
     def _remember(self, key: str, compute: Callable[[], str | None]) -> str | None:
-        value = self._hints.read(lambda cache: cache.get(key))
+        value = self._access.read(lambda cache: cache.get(key))
         if isinstance(value, str):
             return value
         computed = compute()
         if computed is not None and not self.dry_run:
-            self._hints.write(lambda cache: cache.set(key, computed))
+            self._access.write(lambda cache: cache.set(key, computed))
         return computed
 
     @property
-    def _hints(self) -> Hints:
+    def _access(self) -> CacheAccess:
         # One operation, so that all threads have the same.
-        hints: Hints = self.__dict__.setdefault("_cache_hints", Hints(_TRUSTED))
+        hints: CacheAccess = self.__dict__.setdefault("_access_made", CacheAccess(_TRUSTED))
         return hints
 
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import abc
-import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from datetime import timedelta
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
 
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.storage import Storage
-from storages.utils import clean_name
+from typing_extensions import override
 
 from collectfasta.checksums import md5
-from collectfasta.errors import CollectfastaError
-from collectfasta.remote import NoListingError, RemoteIndex, RemoteObject, StoredObject, compare
-from collectfasta.shadowing import is_overridden
-from collectfasta.source import Payload, SourceFile
+from collectfasta.errors import StoreError
+from collectfasta.patching import is_overridden
+from collectfasta.remote import RemoteIndex, RemoteObject, StoredObject, compare
+from collectfasta.source import SourceFile
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
 from collectfasta.strategies.contract import S
+from collectfasta.stores.store import leapfrog
+
+logger = logging.getLogger("collectfasta")
 
 _HASH_HOOKS = (
     "get_cached_remote_file_hash",
@@ -28,14 +28,6 @@ _HASH_HOOKS = (
     "get_local_file_hash",
     "get_remote_file_hash",
 )
-
-# What asks for patience: a time-out, a request that comes too early (RFC 8470), too many of them
-# (RFC 6585), and what is the server's own trouble, but not what it can never do (RFC 9110, 15.6).
-_PASSING_STATUSES = {408, 425, 429, *range(500, 600)} - {501, 505}
-
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html and
-# https://cloud.google.com/storage/docs/objects#naming. Azure allows 1,024 characters.
-_LONGEST_KEY = 1024
 
 
 class ListingStrategy(HashStrategy[S], abc.ABC):
@@ -50,21 +42,8 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
 
     index: RemoteIndex | None = None
 
-    def __init__(self, remote_storage: S) -> None:
-        super().__init__(remote_storage)
-        self._aborted = threading.Event()
-
-    def abort(self) -> None:
-        """End large uploads that are under way at the next piece that is read."""
-        self._aborted.set()
-
-    def check_aborted(self) -> None:
-        """Raise InterruptedError in a large upload that is to end."""
-        if self._aborted.is_set():
-            raise InterruptedError("interrupted")
-
-    @property
-    def is_asked_per_file(self) -> bool:
+    @cached_property
+    def decides_by_hook(self) -> bool:
         """Whether ``should_copy_file`` or a checksum's hook is overridden."""
         return self._has_own("should_copy_file") or self._has_own_hash
 
@@ -75,36 +54,63 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
     def _has_own(self, name: str) -> bool:
         return is_overridden(type(self), name, outside=("collectfasta.strategies.",))
 
-    @abc.abstractmethod
-    def look_up(self, name: str) -> RemoteObject | None:
-        """Return what the remote says of one object, None if there is none."""
+    @override
+    def list_remote(self, names: Sequence[str]) -> Iterable[RemoteObject] | None:
+        """Return the named objects that exist; None where an overridden hook decides."""
+        if not self.decides_by_hook:
+            return self.list_named(names)
+        try:
+            self.index = RemoteIndex(self.list_named(names), self.look_up)
+        except StoreError as error:
+            if not error.denied:
+                raise
+            logger.warning(
+                "%s Asking for each object instead, which is slower.", self.explain_error(error)
+            )
+        return None
 
+    @abc.abstractmethod
+    def list_named(self, names: Sequence[str]) -> Iterable[RemoteObject]:
+        """Return the named objects that exist.
+
+        Raises:
+            StoreError: ``denied`` where the credentials may not list.
+        """
+
+    @abc.abstractmethod
+    @override
+    def look_up(self, name: str) -> RemoteObject | None: ...
+
+    @override
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
-        """Return whether the remote object is missing, or not known to be the same."""
         if self._has_own_hash:
             return super().should_copy_file(path, prefixed_path, local_storage)
         source = SourceFile(path, prefixed_path, local_storage)
         remote = self._find(source.name)
         if remote is None:
             return True
-        with self.open_payload(source) as payload:
+        with source.open() as content:
+            payload = self.store.payload(self.object_key(source.name), content)
             return not compare(source, payload, remote).same
 
+    @override
     def get_local_file_hash(self, path: str, local_storage: Storage) -> str:
         """Return the MD5 of a file as it would be stored, in hexadecimal."""
         if self._has_own("get_gzipped_local_file_hash"):
             return super().get_local_file_hash(path, local_storage)
-        with self.open_payload(SourceFile(path, path, local_storage)) as payload:
-            return md5(payload.body)
+        with local_storage.open(path) as content:
+            return md5(self.store.payload(self.object_key(path), content).content)
 
+    @override
     def get_remote_file_hash(self, prefixed_path: str) -> str | None:
-        """Return the MD5 of a remote object in hexadecimal, None if it isn't there or known."""
+        """Return the MD5 of a remote object in hexadecimal, None if it is missing or unknown."""
         remote = self._find(prefixed_path.replace("\\", "/"))
         checksum = (remote.checksum or remote.read_checksum()) if remote else None
         return checksum.value if checksum and checksum.algorithm == "md5" else None
 
+    @override
     def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
-        """Remember a checksum where checksums decide."""
+        """Cache a checksum where checksums decide."""
         if self._has_own_hash:
             super().post_copy_hook(path, prefixed_path, local_storage)
 
@@ -113,142 +119,74 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
 
 
 class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
-    """What the strategies for object stores have in common.
-
-    Attributes:
-        default_threads: Measured with boto3 (``benchmarks/README.md``): the client works 2 to 5 ms
-            for each small file, however many threads there are, and waits for the rest of its
-            request. At 20 ms a request, 16 threads are as fast as more; at 100 ms a round trip,
-            32 took a quarter less time than 20, and 64 nearly half.
-        passing_errors: What the SDK raises where no answer came, or not whole.
-        passing_codes: The service's codes of refusals that pass, whatever their HTTP status.
-    """
-
-    default_threads: ClassVar[int] = 32
-    passing_errors: ClassVar[tuple[type[Exception], ...]] = ()
-    passing_codes: ClassVar[frozenset[str]] = frozenset()
+    """What the strategies for object stores have in common."""
 
     def __init__(self, remote_storage: S) -> None:
         super().__init__(remote_storage)
-        # Each is asked for several times.
+        # Each key is asked for several times.
         self._keys: dict[str, str] = {}
 
-    @abc.abstractmethod
-    def answer_of(self, error: Exception) -> tuple[int | None, str]:
-        """Return HTTP status and code of the answer behind an error; None and "" without one."""
-
-    def is_passing(self, error: Exception) -> bool:
-        """Tell whether a request that has failed by this error may succeed a little later."""
-        status, code = self.answer_of(error)
-        if status in _PASSING_STATUSES or code in self.passing_codes:
-            return True
-        return isinstance(error, self.passing_errors) or super().is_passing(error)
-
-    def error_kind(self, error: Exception) -> str:
-        """Name an error by status and code of the answer, by its type where there is none."""
-        status, code = self.answer_of(error)
-        # Without a code botocore repeats the status.
-        words = (str(status), code) if code != str(status) else (code,)
-        return " ".join(words).strip() if status else super().error_kind(error)
-
+    @override
     def object_key(self, name: str) -> str:
-        """Return the key of a name: the storage's location and the name.
-
-        Raises:
-            ValueError: The key is too long, or not Unicode.
-            SuspiciousOperation: It would lie outside of the location.
-        """
-        if name in self._keys:
-            return self._keys[name]
-        key: str = self.full_path(clean_name(name))
-        # AzureStorage cuts dots and slashes off the ends of the whole key.
-        if not key.startswith(self.prefix):
-            raise SuspiciousOperation("its key would lie outside of the location")
-        if len(key.encode()) > _LONGEST_KEY:
-            raise ValueError(f"its key is longer than {_LONGEST_KEY} bytes")
-        self._keys[name] = key
+        key = self._keys.get(name)
+        if key is None:
+            key = self._keys[name] = self.store.key(name)
         return key
 
-    def full_path(self, name: str) -> str:
-        """Return a cleaned name joined to the location, as the storage does it."""
-        storage: Any = self.target_storage
-        path: str = storage._normalize_name(name)
-        return path
+    @override
+    def list_named(self, names: Sequence[str]) -> Iterator[RemoteObject]:
+        """Return the named objects that exist, by as few requests as possible."""
+        by_key = {self.object_key(name): name for name in names}
+        for key, listed in leapfrog(self.store, by_key, threads=self.store.threads):
+            yield RemoteObject.of(by_key[key], listed)
 
-    @cached_property
-    def prefix(self) -> str:
-        """The location as keys begin with it: empty, or with a slash at its end.
+    @override
+    def look_up(self, name: str) -> RemoteObject | None:
+        """Ask for one object; one that may not be read exists, but is unknown."""
+        listed = self.store.head(self.object_key(name))
+        return RemoteObject.of(name, listed) if listed else None
 
-        Raises:
-            CollectfastaError: The storage refuses whatever is under its location.
-        """
-        try:
-            return self.full_path("x")[:-1]
-        except SuspiciousOperation:
-            location = getattr(self.target_storage, "location", "")
-            raise CollectfastaError(
-                f"The location {location!r} is no plain path, so "
-                f"{self.target_storage.__class__.__name__} stores nothing under it: write it "
-                "without empty and dotted segments."
-            ) from None
-
-    @cached_property
-    def saves_itself(self) -> bool:
-        """Whether the storage's class has a way of saving of its own, which is always obeyed."""
-        cls = self.target_storage.__class__
-        packages = ("storages.", "django.")
-        return any(is_overridden(cls, name, outside=packages) for name in ("save", "_save"))
-
+    @override
     def upload(self, source: SourceFile) -> RemoteObject | None:
         """Put a file into the bucket, over what is there, by one request where it is small."""
-        if not self.saves_itself:
-            return self.put(source)
+        store, key = self.store, self.object_key(source.name)
+        if not store.saves_itself:
+            with source.open_body() as body:
+                payload = store.payload(key, body)
+                is_same = payload.content is body
+                sent = body if is_same else body.encoded(payload.content)
+                listed = store.put(key, sent, payload.headers)
+            return RemoteObject.of(source.name, listed, payload.headers_hash)
         super().upload(source)
-        with self.open_payload(source) as payload:
-            return self._written(source, payload)
-
-    def _written(self, source: SourceFile, payload: Payload) -> RemoteObject | None:
-        remote = self.look_up(source.name)
-        return remote and replace(remote, parameters=payload.fingerprint)
-
-    @abc.abstractmethod
-    def put(self, source: SourceFile) -> RemoteObject:
-        """Put a file into the bucket, over what is there, as the storage would."""
-
-    @abc.abstractmethod
-    def list_keys(self) -> Iterable[tuple[str, timedelta | None]]:
-        """Return every key under the prefix, and how long ago its object was written."""
-
-    def list_stored(self) -> Iterable[StoredObject] | None:
-        """Return all objects under the location, None if there is no location."""
-        if not self.prefix:
+        listed_now = store.head(key)
+        if listed_now is None:
             return None
-        keys: dict[str, timedelta | None] = {}
-        for key, age in self.list_keys():
-            if key in keys:
-                raise NoListingError(f"The listing does not end: it names {key!r} a second time.")
-            keys[key] = age
+        with source.open() as content:
+            headers_hash = store.payload(key, content).headers_hash
+        return RemoteObject.of(source.name, listed_now, headers_hash)
+
+    @override
+    def list_stored(self) -> Iterable[StoredObject] | None:
+        prefix = self.store.prefix
+        if not prefix:
+            return None
         return [
-            StoredObject(key[len(self.prefix) :], age)
-            for key, age in keys.items()
+            StoredObject(key[len(prefix) :], listed.last_modified)
+            for key, listed in self.store.list_all(prefix)
             if self._is_from_a_deploy(key)
         ]
 
     def _is_from_a_deploy(self, key: str) -> bool:
-        """Tell whether a file's name can have led to this key.
+        """Return whether a file's name can have led to this key.
 
-        Others are somebody else's: the markers of folders that consoles make, which end in a
+        Others belong to somebody else: the markers of folders that consoles make, which end in a
         slash, and keys with empty or dotted segments.
         """
         try:
-            return not key.endswith("/") and self.object_key(key[len(self.prefix) :]) == key
+            return not key.endswith("/") and self.object_key(key[len(self.store.prefix) :]) == key
         except (SuspiciousOperation, ValueError):
             return False
 
+    @override
     def delete_files(self, names: Sequence[str]) -> None:
-        """Delete objects in batches; missing ones are no error."""
-        self.delete_keys([self.object_key(name) for name in names])
-
-    @abc.abstractmethod
-    def delete_keys(self, keys: Sequence[str]) -> None:
-        """Delete objects by their keys."""
+        self.store.delete([self.object_key(name) for name in names])

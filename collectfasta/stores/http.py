@@ -1,8 +1,15 @@
-"""Count the requests that an SDK makes."""
+"""What the stores that speak HTTP have in common: counting, attempts and time-outs."""
 
 from __future__ import annotations
 
 import threading
+
+# The first attempt included: as many as botocore's "legacy" mode makes.
+ATTEMPTS = 5
+
+# To connect, and without a word from the server.
+CONNECT_SECONDS = 20
+READ_SECONDS = 60
 
 
 class Counter:
@@ -18,7 +25,7 @@ class Counter:
         self.date: str | None = None
         self._lock = threading.Lock()
 
-    def add(self) -> None:
-        """Add one."""
+    def add(self, number: int = 1) -> None:
+        """Add to the number."""
         with self._lock:
-            self.value += 1
+            self.value += number

@@ -1,4 +1,7 @@
-"""Give a storage other methods for a while, without another class."""
+"""Methods and attributes of one storage object replaced for a while, without another class.
+
+Django's private names stand here: ``LazyObject._wrapped`` and ``FileSystemStorage._allow_overwrite``.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from django.utils.functional import LazyObject
 
 
 @contextmanager
-def shadowing(storage: Any, **attributes: object) -> Iterator[None]:
-    """Give a storage other attributes for as long as the context lasts."""
+def patched(storage: Any, **attributes: object) -> Iterator[None]:
+    """Replace attributes of a storage for as long as the context lasts."""
     # Those of a lazy storage are on the one behind it.
     own = vars(storage.__dict__.get("_wrapped", storage))
     before = {name: own[name] for name in attributes if name in own}
@@ -35,7 +38,7 @@ def saving_under_exact_names(storage: Any, **attributes: object) -> AbstractCont
     if isinstance(storage, FileSystemStorage):
         # Else its _save() asks for another name until the end of time.
         attributes["_allow_overwrite"] = True
-    return shadowing(storage, get_available_name=_same_name, **attributes)
+    return patched(storage, get_available_name=_same_name, **attributes)
 
 
 def _same_name(name: str, max_length: int | None = None) -> str:
@@ -77,7 +80,7 @@ def noting_names(
     methods: dict[str, object] = {"_save": save, "exists": exists}
     if hasattr(inner, "save_manifest"):
         methods["save_manifest"] = lambda: save_sorted_manifest(inner)
-    with shadowing(storage, **methods):
+    with patched(storage, **methods):
         yield names
 
 
@@ -99,8 +102,16 @@ def unwrapped(storage: Any) -> Any:
     return storage.__dict__["_wrapped"]
 
 
-def is_overridden(cls: type, name: str, *, outside: tuple[str, ...]) -> bool:
-    """Tell whether the method that a class has comes from outside of some packages."""
+def is_overridden(
+    cls: type, name: str, *, outside: tuple[str, ...] = ("django.", "storages.")
+) -> bool:
+    """Return whether the method that a class has was defined outside of some packages.
+
+    Args:
+        cls: The class.
+        name: The method's.
+        outside: The packages, each with a dot: Django and django-storages by default.
+    """
     owners = (each for each in cls.__mro__ if name in vars(each))
     owner = next(owners, None)
     return owner is not None and not owner.__module__.startswith(outside)

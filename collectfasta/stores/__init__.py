@@ -1,0 +1,1 @@
+"""Stores: the objects of one target, by key, whatever SDK makes the requests."""
