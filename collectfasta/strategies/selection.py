@@ -1,47 +1,51 @@
-"""Which strategy goes with which storage, told from the storage's class without importing SDKs."""
+"""Which strategy goes with which storage: by the storage's class, without importing SDKs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.files.storage import Storage
 from django.utils.module_loading import import_string
+from typing_extensions import override
 
 from collectfasta import settings
-from collectfasta.errors import again
+from collectfasta.errors import StoreError, again
 from collectfasta.strategies.base import Strategy, load_strategy
 
-_STRATEGIES = {
-    "storages.backends.s3.S3Storage": "collectfasta.strategies.boto3.Boto3Strategy",
-    "storages.backends.gcloud.GoogleCloudStorage": (
-        "collectfasta.strategies.gcloud.GoogleCloudStrategy"
+
+class _Choice(NamedTuple):
+    """The strategies of a storage class: one that sends, one that stages first."""
+
+    sends: str
+    stages: str | None = None
+
+
+_CHOICES = {
+    "storages.backends.s3.S3Storage": _Choice(
+        "collectfasta.strategies.boto3.Boto3Strategy",
+        "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy",
     ),
-    "storages.backends.azure_storage.AzureStorage": (
-        "collectfasta.strategies.azure.AzureBlobStrategy"
+    "storages.backends.gcloud.GoogleCloudStorage": _Choice(
+        "collectfasta.strategies.gcloud.GoogleCloudStrategy",
+        "collectfasta.strategies.gcloud.GoogleCloudManifestMemoryStrategy",
     ),
-    "django.core.files.storage.filesystem.FileSystemStorage": (
+    "storages.backends.azure_storage.AzureStorage": _Choice(
+        "collectfasta.strategies.azure.AzureBlobStrategy",
+        "collectfasta.strategies.azure.AzureBlobManifestMemoryStrategy",
+    ),
+    "django.core.files.storage.filesystem.FileSystemStorage": _Choice(
         "collectfasta.strategies.filesystem.FileSystemStrategy"
     ),
 }
-
 _MANIFEST = "django.contrib.staticfiles.storage.ManifestFilesMixin"
-_MANIFEST_STRATEGIES = {
-    "storages.backends.s3.S3Storage": "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy",
-    "storages.backends.gcloud.GoogleCloudStorage": (
-        "collectfasta.strategies.gcloud.GoogleCloudManifestMemoryStrategy"
-    ),
-    "storages.backends.azure_storage.AzureStorage": (
-        "collectfasta.strategies.azure.AzureBlobManifestMemoryStrategy"
-    ),
-}
 
 
 class SaveStrategy(Strategy[Storage]):
-    """Save whatever there is to save, to any storage."""
+    """Save every file, to any storage."""
 
+    @override
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
-        """Return True."""
         return True
 
 
@@ -51,13 +55,13 @@ def strategy_for(storage_class: type[Storage], *, staged: bool = True) -> str | 
     A subclass gets the strategy of the nearest class that has one. What hashes files, or is to be
     staged by another class, gets the one that stages, unless ``staged`` is False.
     """
-    known = (path for path in _class_paths(storage_class) if path in _STRATEGIES)
-    found = next(known, None)
-    if found is None:
+    paths = _class_paths(storage_class)
+    choice = next((_CHOICES[path] for path in paths if path in _CHOICES), None)
+    if choice is None:
         return None
-    if staged and (_MANIFEST in _class_paths(storage_class) or settings.staging_storage):
-        return _MANIFEST_STRATEGIES.get(found, _STRATEGIES[found])
-    return _STRATEGIES[found]
+    if staged and choice.stages and (_MANIFEST in paths or settings.staging_storage):
+        return choice.stages
+    return choice.sends
 
 
 def sending_strategy(storage: Storage) -> Strategy[Any]:
@@ -67,29 +71,42 @@ def sending_strategy(storage: Storage) -> Strategy[Any]:
 
 
 def explain_unmade(configured: Mapping[str, Any], error: Exception) -> str | None:
-    """Say in a line what the remote means that refused a storage in its constructor, if known.
+    """Return in a line what the service means that refused a storage in its constructor, if known.
 
-    What a storage with a manifest asks for there is the manifest: one that doesn't is made and
-    asked what the error means.
+    What a manifest storage asks for there is the manifest: one that does not ask is made, and its
+    store asked what the error means.
 
     Args:
         configured: The storage's entry in ``STORAGES``.
         error: What its constructor raised.
     """
-    shadows: dict[str, Any] = {"load_manifest": lambda _: ({}, "")}
+    patches: dict[str, Any] = {"load_manifest": lambda _: ({}, "")}
     try:
         storage_class = import_string(configured["BACKEND"])
-        unread = type(storage_class.__name__, (storage_class,), shadows)
+        unread = type(storage_class.__name__, (storage_class,), patches)
         sender = sending_strategy(unread(**configured.get("OPTIONS", {})))
-    except Exception:  # noqa: BLE001 - then it is not the manifest, and the first error is told
+        translated = sender.store.translate(error)
+    except Exception:  # noqa: BLE001 - then it is not the manifest, and the first error is shown
         return None
-    reason = sender.explain_error(error) if isinstance(error, sender.remote_errors) else None
-    return again(reason) if reason and sender.is_passing(error) else reason
+    if not isinstance(translated, StoreError) or translated.advice is None:
+        return None
+    return again(translated.advice) if translated.transient else translated.advice
 
 
-def fits(strategy: type[Strategy[Storage]], storage_class: type[Storage]) -> bool:
-    """Tell whether a strategy is made for a storage class, a parent of it, or any."""
-    wanted = strategy.storage_class
+def made_for(strategy: type[Strategy[Any]]) -> str | None:
+    """Return the dotted path of the storage class that a strategy is made for, None for any."""
+    paths = {*_class_paths(strategy)}
+    for storage_class, choice in _CHOICES.items():
+        # Both kinds of a module are made for its storage.
+        modules = {choice.sends.rpartition(".")[0]}
+        if any(path.rpartition(".")[0] in modules for path in paths):
+            return storage_class
+    return None
+
+
+def fits(strategy: type[Strategy[Any]], storage_class: type[Storage]) -> bool:
+    """Return whether a strategy is made for a storage class, a parent of it, or any."""
+    wanted = made_for(strategy)
     return wanted is None or wanted in _class_paths(storage_class)
 
 
