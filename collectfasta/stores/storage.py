@@ -28,7 +28,7 @@ class StorageStore(Store):
 
     def __init__(self, storage: Any, missing: tuple[type[Exception], ...] = ()) -> None:
         super().__init__(storage)
-        self._missing = (FileNotFoundError, *missing)
+        self._missing: tuple[type[Exception], ...] = (FileNotFoundError, *missing)
 
     @property
     @override
