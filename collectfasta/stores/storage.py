@@ -37,7 +37,8 @@ class StorageStore(Store):
 
     @override
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
-        names = [name for name in walk(self.storage) if name.startswith(prefix)]
+        folder = posixpath.dirname(prefix)
+        names = [name for name in walk(self.storage, folder) if name.startswith(prefix)]
         return Page([Entry(name, Listed(last_modified=None)) for name in names])
 
     @override
