@@ -11,11 +11,11 @@ from typing import Any
 from collectfasta.checksums import ChecksumCache, Pair
 from collectfasta.errors import again, describe, redact
 from collectfasta.options import Options
-from collectfasta.output import amount, count
 from collectfasta.plan import Decision, Plan, PlanError, Reason, make_plan
-from collectfasta.progress import Progress
 from collectfasta.source import SourceFile
 from collectfasta.strategies.contract import Strategy
+from collectfasta.terminal.output import amount, count
+from collectfasta.terminal.progress import Progress
 from collectfasta.transfer import (
     Report,
     TransferError,

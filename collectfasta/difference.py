@@ -12,12 +12,12 @@ from django.core.files.storage import InMemoryStorage
 
 from collectfasta.deploy import named
 from collectfasta.errors import CollectfastaError
-from collectfasta.output import plural
 from collectfasta.plan import Reason
 from collectfasta.record import Record
 from collectfasta.redirection import RedirectedStage
 from collectfasta.source import SourceFile
 from collectfasta.staging import Stage
+from collectfasta.terminal.output import plural
 
 
 class UncheckedError(CollectfastaError):

@@ -15,11 +15,11 @@ from django.core.files.utils import validate_file_name
 from collectfasta.checksums import Pair
 from collectfasta.errors import CollectfastaError, describe
 from collectfasta.executor import Executor, Outcome
-from collectfasta.progress import Progress, Step
 from collectfasta.remote import ListingDeniedError, RemoteIndex, RemoteObject, compare
 from collectfasta.source import SourceFile
 from collectfasta.strategies.contract import Strategy
 from collectfasta.strategies.listing import ListingStrategy
+from collectfasta.terminal.progress import Progress, Step
 
 logger = logging.getLogger("collectfasta")
 

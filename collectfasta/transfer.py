@@ -15,9 +15,9 @@ from collectfasta.errors import AGAIN, CollectfastaError, describe, redact
 from collectfasta.executor import Executor
 from collectfasta.observed import ObservedSource
 from collectfasta.plan import Decision, Plan
-from collectfasta.progress import Progress, Step
 from collectfasta.source import SourceFile
 from collectfasta.strategies.contract import Strategy
+from collectfasta.terminal.progress import Progress, Step
 
 T = TypeVar("T")
 

@@ -18,10 +18,10 @@ from collectfasta.leftovers import (
 )
 from collectfasta.options import Options
 from collectfasta.plan import requests_from_now
-from collectfasta.progress import Progress
 from collectfasta.record import Record
 from collectfasta.remote import StoredObject
 from collectfasta.strategies import Strategy
+from collectfasta.terminal.progress import Progress
 from collectfasta.transfer import again_if_passing
 
 # The most that one request takes of S3, so that it takes no more of them.
@@ -39,7 +39,7 @@ class ClearingCommand(collectstatic.Command):
 
     options = Options()
     record = Record()
-    progress: Progress
+    progress = Progress()
 
     def warn(self, msg: str) -> None:
         """Print a line that the user should see."""

@@ -18,9 +18,7 @@ from collectfasta import checks, settings
 from collectfasta.errors import CollectfastaError, describe, printable, redact
 from collectfasta.management.deploying import DeployingCommand
 from collectfasta.management.reporting import reporting
-from collectfasta.management.unattended import UnattendedCommand
 from collectfasta.options import Options, add_options, read_options, refuse_ours
-from collectfasta.output import style_for
 from collectfasta.record import Record
 from collectfasta.report import ReportError, check_path
 from collectfasta.shadowing import unwrapped
@@ -28,15 +26,18 @@ from collectfasta.source import SourceFile
 from collectfasta.staging import printable_outcome
 from collectfasta.strategies import Strategy, load_strategy
 from collectfasta.strategies.selection import explain_unmade, strategy_for
+from collectfasta.terminal.session import Session
 
 
-class Command(UnattendedCommand, DeployingCommand):
+class Command(DeployingCommand):
     """Collect static files and send to the storage what it doesn't have.
 
     Django's command finds the files, asks its questions and writes its summary. Where a strategy
     goes with the storage, what is found is planned, transferred and committed as a whole;
     otherwise all is Django's.
     """
+
+    _is_process = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +55,26 @@ class Command(UnattendedCommand, DeployingCommand):
             kwargs["app_configs"] = checks.all_other_apps()
         return kwargs
 
-    def is_attended(self, options: dict[str, Any]) -> bool:
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run the command as what this process is for, whose end depends on it too."""
+        self._is_process = True
+        super().run_from_argv(argv)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command.
+
+        Raises:
+            CommandError: It was interrupted, or failed.
+            ImproperlyConfigured: Settings can't be used. A process says so in a line instead.
+        """
+        if self._is_off(options):
+            return self._execute(*args, **options)
+        session = Session(self, options, self.interrupted, is_process=self._is_process)
+        with session:
+            self.progress = session.progress
+            return self._execute(*args, **options)
+
+    def _is_off(self, options: dict[str, Any]) -> bool:
         """Return whether Collectfasta is off; settings that are yet to be refused are its own."""
         try:
             return bool(options.get("disable_collectfasta")) or not settings.enabled
@@ -70,7 +90,7 @@ class Command(UnattendedCommand, DeployingCommand):
         """Run the command; behind Django's summary say what it took, and write the report."""
         self.is_unpublished, self.options, self.record = False, Options(), Record()
         with reporting(lambda: self.record, self.interrupted, lambda text: self.stderr.write(text)):
-            output = super()._execute(*args, **options)
+            output: str | None = super().execute(*args, **options)
         if self.facts and self.verbosity >= 1:
             self.stdout.write(self.facts, self.style.SUCCESS)
         return output
@@ -83,8 +103,6 @@ class Command(UnattendedCommand, DeployingCommand):
         """
         super().set_options(**options)
         self.sources, self.strategy, self.facts = {}, None, None
-        colors = {name: options.get(name, False) for name in ("no_color", "force_color")}
-        self.style = style_for(self.stdout, **colors)
         where = self._where_django_works(options)
         if where:
             self._refuse_ours(options, where)
@@ -97,7 +115,6 @@ class Command(UnattendedCommand, DeployingCommand):
             self.record = Record()
             name = self.storage.__class__.__name__
             self._refuse_ours(options, f"for {name}, which it has no strategy for")
-        self.show_progress(self.verbosity if self.strategy else 0)
 
     def _where_django_works(self, options: dict[str, Any]) -> str | None:
         """Return what makes Django's own way to be taken, None where nothing does."""
