@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
+
+from collectfasta.terminal.output import Output, amount, count, plural
+
+# A CI's log gets its first line after so many seconds, and then one in so many.
+_FIRST_LINE_SECONDS = 10.0
+_LINE_SECONDS = 30.0
 
 # What a file costs beyond its bytes, as many bytes: for the share that is done and the time left.
 # At 20 ms a request, 750 small files were sent in a second: one takes as long as these bytes at
@@ -103,7 +109,7 @@ class Step:
 
     @contextmanager
     def at_first(self, name: str, noun: str, done: Callable[[], int | None]) -> Iterator[None]:
-        """Tell of something else meanwhile, which has to be done before.
+        """Show something else for a while, which has to be done before.
 
         Args:
             name: What that is.
@@ -127,38 +133,6 @@ class Step:
         return State(self._name, self._noun, done_now, self._total, size, self._total_size, seconds)
 
 
-class Progress:
-    """Let steps be counted, and show it to nobody."""
-
-    @contextmanager
-    def step(
-        self, name: str, *, total: int | None = None, size: int = 0, noun: str = "file"
-    ) -> Iterator[Step]:
-        """Begin a step, which ends with the context.
-
-        Args:
-            name: What is done, as "Sending".
-            total: How many files, or others, there are; None where that is not known before.
-            size: How many bytes there are; 0 where bytes don't matter.
-            noun: What is counted, in the singular.
-        """
-        step = Step(name, noun, total, size)
-        with self._showing(step) if total != 0 else nullcontext():
-            yield step
-
-    def _showing(self, step: Step) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def aside(self) -> AbstractContextManager[None]:
-        """Leave the terminal to something else that is written to it meanwhile."""
-        return nullcontext()
-
-    @property
-    def is_amid_a_line(self) -> bool:
-        """Whether what is written now would go on where a bar ends."""
-        return False
-
-
 class Display(Protocol):
     """Where states are shown. One thread at a time calls it.
 
@@ -180,59 +154,158 @@ class Display(Protocol):
         """Show a step's last state."""
 
 
-class ShownProgress(Progress):
+class Progress:
     """Show how far each step has come, by a thread that lives as long as the step.
 
     Whoever works is not held up by that: a large file may take minutes, and a terminal may take no
     more text.
 
     Args:
-        display: Shows it.
+        make_display: Makes what shows it, when the first step begins; None shows it to nobody.
     """
 
-    def __init__(self, display: Display) -> None:
-        self._display = display
+    def __init__(self, make_display: Callable[[], Display | None] = lambda: None) -> None:
+        self._make_display = make_display
+        self._display: Display | None = None
         self._lock = threading.RLock()
 
     @contextmanager
-    def _showing(self, step: Step) -> Iterator[None]:
+    def step(
+        self, name: str, *, total: int | None = None, size: int = 0, noun: str = "file"
+    ) -> Iterator[Step]:
+        """Begin a step, which ends with the context.
+
+        Args:
+            name: What is done, as "Sending".
+            total: How many files, or others, there are; None where that is not known before.
+            size: How many bytes there are; 0 where bytes don't matter.
+            noun: What is counted, in the singular.
+        """
+        step = Step(name, noun, total, size)
+        if total != 0 and self._display is None:
+            self._display = self._make_display()
+        if total == 0 or self._display is None:
+            yield step
+            return
+        with self._showing(step, self._display):
+            yield step
+
+    @contextmanager
+    def _showing(self, step: Step, display: Display) -> Iterator[None]:
         ended = threading.Event()
-        thread = threading.Thread(
-            target=self._watch, args=(step, ended), name="collectfasta-progress", daemon=True
-        )
+
+        def watch() -> None:
+            while not ended.wait(display.seconds):
+                with self._lock:
+                    if not ended.is_set():
+                        display.show(step.state())
+
+        thread = threading.Thread(target=watch, name="collectfasta-progress", daemon=True)
         # Where none can be started the beginning and the end are shown.
         with suppress(RuntimeError):
             thread.start()
         failed = True
         try:
-            self._show(step)
+            with self._lock:
+                display.show(step.state())
             yield
             failed = False
         finally:
             ended.set()
             with self._lock:
-                self._display.end(step.state(), failed=failed)
+                display.end(step.state(), failed=failed)
             if thread.is_alive():
                 thread.join()
 
-    def _watch(self, step: Step, ended: threading.Event) -> None:
-        while not ended.wait(self._display.seconds):
-            with self._lock:
-                if not ended.is_set():
-                    self._show(step)
-
-    def _show(self, step: Step) -> None:
-        with self._lock:
-            self._display.show(step.state())
-
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Leave the terminal to something else that is written to it meanwhile."""
+        """Leave the terminal for a while to something else that is written to it."""
         with self._lock:
-            self._display.hide()
+            if self._display:
+                self._display.hide()
             yield
 
     @property
     def is_amid_a_line(self) -> bool:
         """Whether what is written now would go on where a bar ends."""
-        return self._display.is_amid_a_line
+        return self._display is not None and self._display.is_amid_a_line
+
+
+class Lines:
+    """Write a line to a log now and then, and none in a short run.
+
+    Args:
+        write: Writes a line.
+    """
+
+    seconds = 1.0
+    is_amid_a_line = False
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._due = time.monotonic() + _FIRST_LINE_SECONDS
+
+    def show(self, state: State) -> None:
+        """Write a line if it is time for one."""
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + _LINE_SECONDS
+            self._write(f"{in_words(state)}\n")
+
+    def hide(self) -> None:
+        """Do nothing: a line stays."""
+
+    def end(self, state: State, *, failed: bool) -> None:
+        """Do nothing: what has come of it is said elsewhere."""
+
+
+def in_words(state: State) -> str:
+    """Return a state as a line of a log."""
+    parts = []
+    if state.total is not None:
+        parts.append(f"{state.done:,} of {state.total:,} {plural(state.total, state.noun)}")
+    elif state.done is not None:
+        parts.append(count(state.done, state.noun))
+    if state.total_size:
+        parts.append(f"{amount(state.size)} of {amount(state.total_size)}")
+    left = state.seconds_left
+    parts.append(f"{state.seconds:.0f} s so far" if left is None else f"{_duration(left)} left")
+    return f"{state.name}: {', '.join(parts)}."
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def display_on(stream: Output, verbosity: int, environment: Mapping[str, str]) -> Display | None:
+    """Return what shows progress on a stream, None for nothing.
+
+    A terminal gets bars. The log of a CI gets lines, also where the CI makes its jobs believe in
+    a terminal, and so does a terminal without a cursor to be moved. Everything else gets nothing.
+
+    The variable ``CI`` is set by GitHub Actions, GitLab, CircleCI, Travis, Bitbucket, Jenkins and
+    Heroku CI, and ``TF_BUILD`` by Azure Pipelines.
+
+    Args:
+        stream: The command's stderr.
+        verbosity: The command's.
+        environment: The environment's variables.
+    """
+    if verbosity < 1:
+        return None
+    is_terminal = stream.isatty()
+    is_dumb = is_terminal and environment.get("TERM") == "dumb"
+    if is_dumb or _is_ci(environment):
+        return Lines(stream.write)
+    # As tqdm itself has it: set to whatever.
+    if not is_terminal or environment.get("TQDM_DISABLE"):
+        return None
+    # Not before it is needed: tqdm takes 30 ms of CPU time to be imported.
+    from collectfasta.terminal.bars import Bars
+
+    return Bars(stream)
+
+
+def _is_ci(environment: Mapping[str, str]) -> bool:
+    values = (environment.get(name, "") for name in ("CI", "TF_BUILD"))
+    return any(value.lower() not in ("", "0", "false") for value in values)
