@@ -123,7 +123,8 @@ class FileSystemStore(Store):
         path = self.storage.path(key)
         with self.translating(), naming_disks(self.storage.location), replacing(path) as temporary:
             name = posixpath.join(posixpath.dirname(key), os.path.basename(temporary))
-            self.storage.save(name, File(body))
+            content: Any = body
+            self.storage.save(name, File(content))
         return self.head(key) or Listed()
 
     @override
