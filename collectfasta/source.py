@@ -1,4 +1,4 @@
-"""The local side: a file that a finder found, its bytes while they are sent, and what goes along."""
+"""The local side: a file that a finder found, its bytes while they are sent, and its headers."""
 
 from __future__ import annotations
 

@@ -144,9 +144,14 @@ def list_stored(
         warn: Warns the user that there is no location: then it is None.
 
     Raises:
-        PruneError: There is no location.
+        PruneError: There is no location, or it can't be known how old objects are.
     """
     strategy = target.strategy
+    if grace is not None and not strategy.store.has_last_modified:
+        raise PruneError(
+            f"Nothing was sent: {strategy.store.url} does not tell when objects were written (it "
+            "has no get_modified_time()), so --prune-older-than can't be used with it."
+        )
     requests = requests_from_now(strategy.store)
     with (
         target.progress.step("Listing", noun="object") as step,
@@ -223,7 +228,9 @@ def _cached_objects(
     strategy: Strategy[Any], cached: Mapping[str, CachedChecksum]
 ) -> list[StoredObject]:
     objects = strategy.list_remote(list(cached)) or ()
-    return [StoredObject(each.name) for each in objects if each.version == cached[each.name].version]
+    return [
+        StoredObject(each.name) for each in objects if each.version == cached[each.name].version
+    ]
 
 
 def delete_stale(

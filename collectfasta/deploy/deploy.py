@@ -190,8 +190,8 @@ class Deploy:
     ) -> Generator[PostProcessed, None, None]:
         """Yield what becomes of the files, and count each once: there may be more outcomes."""
         waiting = {each.prefixed_path for each in self._sources}
-        step = self.progress.step("Post-processing", total=len(waiting))
-        with explaining, step as step, closing(_each(outcomes)) as each:
+        progress = self.progress.step("Post-processing", total=len(waiting))
+        with explaining, progress as step, closing(_each(outcomes)) as each:
             for outcome in each:
                 step.advance(int(outcome[0] in waiting))
                 waiting.discard(outcome[0])
@@ -259,7 +259,10 @@ class Deploy:
     def _list_stored(self) -> None:
         if self._console.clear or self.options.prune:
             self._stored = list_stored(
-                self.target, prune=self.options.prune, warn=self._console.warn
+                self.target,
+                prune=self.options.prune,
+                grace=self.options.grace,
+                warn=self._console.warn,
             )
 
     def _keep_published(self, *, is_replaced: bool) -> None:
@@ -274,9 +277,7 @@ class Deploy:
     def _delete_stale(self) -> None:
         if not (self._console.clear or self.options.prune):
             return
-        stale = StaleObjects(
-            find_stale(self.target, self._stored, self._kept, self.options.grace)
-        )
+        stale = StaleObjects(find_stale(self.target, self._stored, self._kept, self.options.grace))
         self._console.clear_stale(stale)
         if self.options.dry_run:
             self.report.deleted += stale.names

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import collectfasta
@@ -129,7 +130,7 @@ def named(reason: Reason, number: int) -> str:
     """Return what is the case with a number of objects that are sent for a reason."""
     if reason is Reason.UNKNOWN:
         return f"unknown (the storage tells no checksum of {'it' if number == 1 else 'them'})"
-    return reason.value
+    return str(reason.value)
 
 
 def reason_of(error: Exception, strategy: Strategy[Any]) -> Hashable:
@@ -341,9 +342,8 @@ def write_report(path: str, report: Report, *, status: str, error: str | None) -
     """
     text = to_json(report, status=status, error=error)
     with _explaining(path), replacing(os.path.realpath(path)) as temporary:
-        # Half surrogate pairs in names are escaped as all else that is not ASCII.
-        with open(temporary, "x", encoding="ascii", newline="\n") as file:
-            file.write(text)
+        # Half surrogate pairs in names are escaped, as everything outside of ASCII.
+        Path(temporary).write_bytes(text.encode("ascii"))
 
 
 @contextmanager

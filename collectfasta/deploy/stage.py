@@ -16,7 +16,6 @@ from typing_extensions import override
 
 from collectfasta import settings
 from collectfasta.deploy.staging_storage import PostProcessed, StagingStorage
-
 from collectfasta.errors import (
     CollectfastaError,
     describe,

@@ -29,6 +29,7 @@ class StorageStore(Store):
     def __init__(self, storage: Any, missing: tuple[type[Exception], ...] = ()) -> None:
         super().__init__(storage)
         self._missing: tuple[type[Exception], ...] = (FileNotFoundError, *missing)
+        self.has_last_modified = type(storage).get_modified_time is not Storage.get_modified_time
 
     @property
     @override

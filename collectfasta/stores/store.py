@@ -86,12 +86,14 @@ class Store(abc.ABC):
         seeks: ``list()`` can begin at any key, and lists in the order of the keys' UTF-8.
         prefix: What all keys of the target begin with: the storage's location with a slash at its
             end, or nothing.
+        has_last_modified: It knows when objects were written.
         missing: What the storage's own methods raise for an object that does not exist.
     """
 
     default_threads: ClassVar[int] = 0
     seeks: bool = True
     prefix: str = ""
+    has_last_modified: bool = True
     missing: ClassVar[tuple[type[Exception], ...]] = (FileNotFoundError,)
 
     def __init__(self, storage: Any) -> None:

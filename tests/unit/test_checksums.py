@@ -66,7 +66,7 @@ class TestContent:
         assert md5_of_parts(io.BytesIO(content), part_size) == etag_of_parts(content, part_size)
 
     def test_crc32c_is_the_castagnoli_one(self) -> None:
-        # The check value of CRC-32C in the catalogue of parametrised CRC algorithms, and of nothing.
+        # The check value in the catalogue of parametrised CRC algorithms, and that of nothing.
         assert crc32c(io.BytesIO(b"123456789")) == "e3069283"
         assert crc32c(io.BytesIO(b"")) == "0" * 8
 
