@@ -304,7 +304,8 @@ class Body(io.RawIOBase):
             return self
         with naming_disks(gettempdir()):
             spool = TemporaryFile()  # noqa: SIM115 - closed with the body
-            spool.writelines(read_chunks(self))
+            content: Any = self
+            spool.writelines(read_chunks(content))
             size = spool.tell()
             spool.seek(0)
         return Body(spool, size, on_read=lambda _: self._on_read(self.tell()), check=self.check)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from collectfasta.checksum_cache import ChecksumCache
-from collectfasta.deploy.plan import Decision, PlanError, Reason, is_remote, make_plan
+from collectfasta.deploy.plan import Decision, Reason, make_plan
 from collectfasta.deploy.report import Report, describe_failures
 from collectfasta.deploy.transfer import again_if_transient, transfer
-from collectfasta.errors import CollectfastaError, again, describe, redact
+from collectfasta.errors import CollectfastaError
 from collectfasta.remote import CachedChecksum
 from collectfasta.source import SourceFile
-from collectfasta.strategies.contract import Strategy
+from collectfasta.strategies.contract import Strategy, in_words
 from collectfasta.terminal.progress import Progress
 
 
@@ -48,32 +48,9 @@ class Target:
                 self._cache = ChecksumCache(store.identity)
                 self.cached = self._cache.load()
 
-    @contextmanager
-    def explaining(self) -> Iterator[None]:
-        """Explain what the target refuses, and what to do about it.
-
-        Raises:
-            TransferError: In place of an error of the target's.
-        """
-        strategy, full = self.strategy, self.options.full
-        try:
-            yield
-        except (PlanError, TransferError):
-            raise
-        except Exception as error:
-            failure = strategy.store.translate(error) or error
-            reason = strategy.explain_error(failure)
-            if reason is None and is_remote(failure, strategy):
-                cause = describe(failure, strategy.store.secrets)
-                reason = f"{strategy.store.url} can't be used: {cause}"
-            if reason is None:
-                raise
-            if strategy.is_passing(failure):
-                reason = again(reason)
-            if full:
-                reason += "\n" + describe(error, strategy.store.secrets, full=True)
-            # Without its cause, whose text may hold a signed URL.
-            raise TransferError(redact(reason, strategy.store.secrets)) from None
+    def explaining(self) -> AbstractContextManager[None]:
+        """Explain what the target refuses, and what to do about it."""
+        return in_words(self.strategy, full=self.options.full)
 
     def plan(self, files: Sequence[SourceFile]) -> list[Decision]:
         """Decide for each file.

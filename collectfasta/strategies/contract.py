@@ -143,24 +143,28 @@ class Strategy(abc.ABC, Generic[S]):
 
 @contextmanager
 def in_words(strategy: Strategy[Any], *, full: bool = False) -> Iterator[None]:
-    """Put what a target refuses into words that say what to do.
+    """Explain what a target refuses, and what to do about it.
 
     Args:
-        strategy: Explains it.
+        strategy: Knows the target.
         full: Add the traceback behind it.
 
     Raises:
-        CollectfastaError: In place of a StoreError, and of what the strategy explains.
+        CollectfastaError: In place of an error of the target's.
     """
     try:
         yield
     except Exception as error:
-        store, reason = strategy.store, strategy.explain_error(error)
-        if reason is None and isinstance(error, StoreError):
-            reason = f"{store.url} can't be used: {describe(error, store.secrets)}"
+        store = strategy.store
+        failure = store.translate(error) or error
+        if isinstance(failure, CollectfastaError) and not isinstance(failure, StoreError):
+            raise
+        reason, is_transient = strategy.explain_error(failure), strategy.is_passing(failure)
+        if reason is None and (is_transient or isinstance(failure, StoreError)):
+            reason = f"{store.url} can't be used: {describe(failure, store.secrets)}"
         if reason is None:
             raise
-        if strategy.is_passing(error):
+        if is_transient:
             reason = again(reason)
         if full:
             reason += "\n" + describe(error, store.secrets, full=True)

@@ -6,6 +6,7 @@ import abc
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.storage import Storage
@@ -85,21 +86,21 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
 
     @override
     def upload(self, source: SourceFile) -> RemoteObject | None:
-        """Put a file into the bucket, over what is there, by one request where it is small."""
+        """Put a file over what is there, by one request where it is small."""
         store, key = self.store, self.object_key(source.name)
         if not store.saves_itself:
             with source.open_body() as body:
                 payload = store.payload(key, body)
-                is_same = payload.content is body
-                sent = body if is_same else body.encoded(payload.content)
+                content: Any = payload.content
+                sent = body if content is body else body.encoded(content)
                 listed = store.put(key, sent, payload.headers)
             return RemoteObject.of(source.name, listed, payload.headers_hash)
         super().upload(source)
         listed_now = store.head(key)
         if listed_now is None:
             return None
-        with source.open() as content:
-            headers_hash = store.payload(key, content).headers_hash
+        with source.open() as file:
+            headers_hash = store.payload(key, file).headers_hash
         return RemoteObject.of(source.name, listed_now, headers_hash)
 
     @override
