@@ -12,7 +12,8 @@ from collectfasta.terminal.progress import State
 
 # What was over sooner leaves no line behind.
 _WORTH_A_LINE_SECONDS = 1.0
-_WIDTH = 80
+# Where the terminal does not say how wide it is: one column less than most are.
+_WIDTH = 79
 _TIMES = "[{elapsed}<{remaining}"
 
 
@@ -28,7 +29,7 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
     def __str__(self) -> str:
         facts = self.format_dict
-        return lay_out(self.state, (facts["ncols"] or _WIDTH) - 1, is_ascii=facts["ascii"])
+        return lay_out(self.state, facts["ncols"] or _WIDTH, is_ascii=facts["ascii"])
 
 
 _Bar.set_lock(threading.RLock())
@@ -65,7 +66,7 @@ class Bars:
 
     def hide(self) -> None:
         """Erase the bar."""
-        if self._bar and self.is_amid_a_line:
+        if self._bar is not None and self.is_amid_a_line:
             self.is_amid_a_line = False
             self._bar.clear()
 
@@ -73,7 +74,7 @@ class Bars:
         """Draw a step's last state; it stays if the step took long, or was not done."""
         self.show(state)
         self.is_amid_a_line = False
-        if self._bar:
+        if self._bar is not None:
             self._bar.leave = failed or state.seconds >= _WORTH_A_LINE_SECONDS
             self._bar.close()
             self._bar = None

@@ -90,10 +90,10 @@ class Session:
         if is_line and isinstance(error, ImproperlyConfigured):
             raise CommandError(str(error)) from None
 
-    def _replace(self, name: str) -> Output:
+    def _replace(self, name: str) -> Any:
         """Let the command write to one of its streams through an Output."""
         given, own = self._options.pop(name, None), getattr(self._command, name)
-        output = Output(
+        output: Any = Output(
             OutputWrapper(given) if given else own,
             lambda: self.progress.aside() if output.isatty() else nullcontext(),
             self._say_lost if name == "stdout" else lambda _: None,
