@@ -16,13 +16,21 @@ from django.core.management.base import OutputWrapper
 
 from collectfasta.terminal.bars import Bars
 from collectfasta.terminal.output import Output
-from collectfasta.terminal.progress import Lines, Progress, State, Step, display_on, in_words
+from collectfasta.terminal.progress import (
+    Display,
+    Lines,
+    Progress,
+    State,
+    Step,
+    display_on,
+    in_words,
+)
 
 # Waited only by a test that fails.
 WAIT_SECONDS = 30.0
 
 
-class Recording:
+class Recording(Display):
     """A display that keeps what it is shown."""
 
     seconds = 0.001
@@ -32,7 +40,6 @@ class Recording:
         self.ended: list[tuple[State, bool]] = []
         self.hidden = 0
         self.threads: set[str] = set()
-        self.is_amid_a_line = False
         self.on_show: Callable[[], object] = lambda: None
 
     def show(self, state: State) -> None:
