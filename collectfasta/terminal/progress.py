@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from typing_extensions import override
 
-from collectfasta.terminal.output import Output, amount, count, plural
+from collectfasta.terminal.output import amount, count, plural
 
 # A CI's log gets its first line after so many seconds, and then one in so many.
 _FIRST_LINE_SECONDS = 10.0
@@ -275,37 +275,3 @@ def in_words(state: State) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def display_on(stream: Output, verbosity: int, environment: Mapping[str, str]) -> Display | None:
-    """Return what shows progress on a stream, None for nothing.
-
-    A terminal gets bars. The log of a CI gets lines, also where the CI makes its jobs believe in
-    a terminal, and so does a terminal without a cursor to be moved. Everything else gets nothing.
-
-    The variable ``CI`` is set by GitHub Actions, GitLab, CircleCI, Travis, Bitbucket, Jenkins and
-    Heroku CI, and ``TF_BUILD`` by Azure Pipelines.
-
-    Args:
-        stream: The command's stderr.
-        verbosity: The command's.
-        environment: The environment's variables.
-    """
-    if verbosity < 1:
-        return None
-    is_terminal = stream.isatty()
-    is_dumb = is_terminal and environment.get("TERM") == "dumb"
-    if is_dumb or _is_ci(environment):
-        return Lines(stream.write)
-    # As tqdm itself has it: set to whatever.
-    if not is_terminal or environment.get("TQDM_DISABLE"):
-        return None
-    # Not before it is needed: tqdm takes 30 ms of CPU time to be imported.
-    from collectfasta.terminal.bars import Bars
-
-    return Bars(stream)
-
-
-def _is_ci(environment: Mapping[str, str]) -> bool:
-    values = (environment.get(name, "") for name in ("CI", "TF_BUILD"))
-    return any(value.lower() not in ("", "0", "false") for value in values)

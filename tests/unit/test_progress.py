@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from types import NoneType
 
 import pytest
-from django.core.management.base import OutputWrapper
 
-from collectfasta.terminal.bars import Bars
-from collectfasta.terminal.output import Output
 from collectfasta.terminal.progress import (
     Display,
     Lines,
     Progress,
     State,
     Step,
-    display_on,
     in_words,
 )
 
@@ -270,47 +264,6 @@ class TestShowing:
                 pass
 
         assert made == [display]
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def kind_on(stream: io.StringIO, *, verbosity: int = 1, **environment: str) -> type:
-    """Return the kind of display that a stream gets."""
-    return type(display_on(Output(OutputWrapper(stream)), verbosity, environment))
-
-
-class TestDisplayOn:
-    def test_a_terminal_is_bars(self) -> None:
-        assert kind_on(Terminal()) is Bars
-
-    def test_a_pipe_is_nothing(self) -> None:
-        assert kind_on(io.StringIO()) is NoneType
-
-    @pytest.mark.parametrize("value", ["true", "True", "1"])
-    @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
-    def test_a_ci_is_lines(self, stream: io.StringIO, value: str) -> None:
-        assert kind_on(stream, CI=value) is Lines
-        assert kind_on(stream, TF_BUILD=value) is Lines
-
-    @pytest.mark.parametrize("value", ["", "false", "False", "0"])
-    def test_what_says_that_it_is_not_a_ci_is_nothing(self, value: str) -> None:
-        assert kind_on(io.StringIO(), CI=value) is NoneType
-
-    def test_a_terminal_without_a_cursor_is_lines(self) -> None:
-        assert kind_on(Terminal(), TERM="dumb") is Lines
-
-    def test_a_pipe_of_such_a_terminal_is_nothing(self) -> None:
-        assert kind_on(io.StringIO(), TERM="dumb") is NoneType
-
-    def test_a_terminal_is_nothing_where_tqdm_is_switched_off(self) -> None:
-        assert kind_on(Terminal(), TQDM_DISABLE="1") is NoneType
-
-    @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
-    def test_verbosity_0_is_nothing(self, stream: io.StringIO) -> None:
-        assert kind_on(stream, verbosity=0, CI="true") is NoneType
 
 
 SENDING = State("Sending", "file", 1200, 3000, 41 * 1024**2, 100 * 1024**2, 10.0)

@@ -6,15 +6,19 @@ import io
 import logging
 import signal
 from collections.abc import Callable
+from types import NoneType
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, OutputWrapper
 
+from collectfasta.terminal.bars import Bars
 from collectfasta.terminal.interrupts import STATUS
-from collectfasta.terminal.session import Session
+from collectfasta.terminal.output import Output
+from collectfasta.terminal.progress import Lines
+from collectfasta.terminal.session import Session, display_on
 
 
 class Command(BaseCommand):
@@ -99,9 +103,9 @@ class TestStreams:
 
     def test_are_afterwards_what_they_were(self, out: io.StringIO) -> None:
         command = Command(greet, stdout=out)
-        before = command.stdout, command.stderr
+        before = command.stdout, command.stderr, command.style
         call_command(command, stdout=io.StringIO())
-        assert (command.stdout, command.stderr) == before
+        assert (command.stdout, command.stderr, command.style) == before
 
     def test_that_can_not_be_written_are_told_of(self, error: io.StringIO) -> None:
         assert run(greet, stdout=Full(), stderr=error) == 0
@@ -234,3 +238,39 @@ class TestProgress:
 
         last = "CommandError: Interrupted. Temporary files may be left.\n"
         assert words == [f"\n{last}", last, ""]
+
+
+def kind_on(stream: io.StringIO, *, verbosity: int = 1, **environment: str) -> type:
+    """Return the kind of display that a stream gets."""
+    return type(display_on(Output(OutputWrapper(stream)), verbosity, environment))
+
+
+class TestDisplayOn:
+    def test_a_terminal_is_bars(self) -> None:
+        assert kind_on(Terminal()) is Bars
+
+    def test_a_pipe_is_nothing(self) -> None:
+        assert kind_on(io.StringIO()) is NoneType
+
+    @pytest.mark.parametrize("value", ["true", "True", "1"])
+    @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+    def test_a_ci_is_lines(self, stream: io.StringIO, value: str) -> None:
+        assert kind_on(stream, CI=value) is Lines
+        assert kind_on(stream, TF_BUILD=value) is Lines
+
+    @pytest.mark.parametrize("value", ["", "false", "False", "0"])
+    def test_what_says_that_it_is_not_a_ci_is_nothing(self, value: str) -> None:
+        assert kind_on(io.StringIO(), CI=value) is NoneType
+
+    def test_a_terminal_without_a_cursor_is_lines(self) -> None:
+        assert kind_on(Terminal(), TERM="dumb") is Lines
+
+    def test_a_pipe_of_such_a_terminal_is_nothing(self) -> None:
+        assert kind_on(io.StringIO(), TERM="dumb") is NoneType
+
+    def test_a_terminal_is_nothing_where_tqdm_is_switched_off(self) -> None:
+        assert kind_on(Terminal(), TQDM_DISABLE="1") is NoneType
+
+    @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+    def test_verbosity_0_is_nothing(self, stream: io.StringIO) -> None:
+        assert kind_on(stream, verbosity=0, CI="true") is NoneType
