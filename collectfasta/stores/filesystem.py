@@ -123,12 +123,7 @@ class FileSystemStore(Store):
         path, content = self.storage.path(key), File[Any](cast("Any", body))
         with self.translating(), naming_disks(self.storage.location), replacing(path) as temporary:
             name = posixpath.join(posixpath.dirname(key), os.path.basename(temporary))
-<<<<<<< HEAD
             self.storage.save(name, content)
-=======
-            content: Any = body
-            self.storage.save(name, File(content))
->>>>>>> house
         return self.head(key) or Listed()
 
     @override
