@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
@@ -120,11 +120,10 @@ class FileSystemStore(Store):
     @override
     def put(self, key: str, body: Body, headers: Mapping[str, Any]) -> Listed:
         """Write a file beside the one that it replaces, then rename it over that one."""
-        path = self.storage.path(key)
+        path, content = self.storage.path(key), File(cast("Any", body))
         with self.translating(), naming_disks(self.storage.location), replacing(path) as temporary:
             name = posixpath.join(posixpath.dirname(key), os.path.basename(temporary))
-            content: Any = body
-            self.storage.save(name, File(content))
+            self.storage.save(name, content)
         return self.head(key) or Listed()
 
     @override

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from collectfasta.errors import CollectfastaError, StoreError, describe
+from collectfasta.errors import StoreError, describe
 from collectfasta.executor import Executor
 from collectfasta.patching import is_overridden, saving_under_exact_names
 from collectfasta.remote import Listed
@@ -408,20 +408,3 @@ def _list_folder(store: Store, wanted: Container[str], folder: str) -> list[Entr
 def _hits(entries: Page | Iterable[Entry], wanted: Container[str]) -> Iterator[Entry]:
     found = entries.entries if isinstance(entries, Page) else entries
     return (entry for entry in found if entry.key in wanted)
-
-
-__all__ = (
-    "PAGE_SIZE",
-    "TRANSIENT_STATUSES",
-    "CollectfastaError",
-    "Entry",
-    "NoListingError",
-    "Page",
-    "Store",
-    "StoreError",
-    "batches",
-    "is_compressed",
-    "leapfrog",
-    "next_token",
-    "reading_listing",
-)

@@ -15,7 +15,7 @@ from typing_extensions import override
 from collectfasta.checksums import md5
 from collectfasta.errors import StoreError
 from collectfasta.patching import is_overridden
-from collectfasta.remote import RemoteIndex, RemoteObject, StoredObject, compare
+from collectfasta.remote import RemoteObject, StoredObject, compare
 from collectfasta.source import SourceFile
 from collectfasta.stores.store import leapfrog
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
@@ -38,10 +38,10 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
     extend a strategy and override one: then that decides, file by file.
 
     Attributes:
-        index: What is known of the remote objects, once the command has planned.
+        index: The remote objects by name, once the command has listed them for overridden hooks.
     """
 
-    index: RemoteIndex | None = None
+    index: dict[str, RemoteObject] | None = None
 
     @cached_property
     def decides_by_hook(self) -> bool:
@@ -61,7 +61,7 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
         if not self.decides_by_hook:
             return self.list_named(names)
         try:
-            self.index = RemoteIndex(self.list_named(names), self.look_up)
+            self.index = {each.name: each for each in self.list_named(names)}
         except StoreError as error:
             if not error.denied:
                 raise

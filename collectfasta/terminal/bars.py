@@ -6,13 +6,15 @@ import threading
 from typing import Any
 
 from tqdm import tqdm
+from typing_extensions import override
 
-from collectfasta.terminal.output import Output, amount, count, plural
-from collectfasta.terminal.progress import State
+from collectfasta.terminal.output import Output, amount
+from collectfasta.terminal.progress import Display, State
 
 # What was over sooner leaves no line behind.
 _WORTH_A_LINE_SECONDS = 1.0
-_WIDTH = 80
+# Where the terminal does not say how wide it is: one column less than most are.
+_WIDTH = 79
 _TIMES = "[{elapsed}<{remaining}"
 
 
@@ -28,21 +30,17 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
     def __str__(self) -> str:
         facts = self.format_dict
-        return lay_out(self.state, (facts["ncols"] or _WIDTH) - 1, is_ascii=facts["ascii"])
+        return lay_out(self.state, facts["ncols"] or _WIDTH, is_ascii=facts["ascii"])
 
 
 _Bar.set_lock(threading.RLock())
 
 
-class Bars:
+class Bars(Display):
     """Show one bar at a time, in the terminal's last line.
 
     Args:
         stream: The terminal.
-
-    Attributes:
-        seconds: How often a bar is drawn.
-        is_amid_a_line: Whether one is to be seen.
     """
 
     seconds = 0.2
@@ -50,10 +48,9 @@ class Bars:
     def __init__(self, stream: Output) -> None:
         self._stream = stream
         self._bar: _Bar | None = None
-        self.is_amid_a_line = False
 
+    @override
     def show(self, state: State) -> None:
-        """Draw the bar."""
         # Whatever is written takes a bar that is to be seen out of its way, the bar itself too.
         self.is_amid_a_line = False
         if self._bar is None:
@@ -63,17 +60,17 @@ class Bars:
             self._bar.refresh()
         self.is_amid_a_line = True
 
+    @override
     def hide(self) -> None:
-        """Erase the bar."""
-        if self._bar and self.is_amid_a_line:
+        if self._bar is not None and self.is_amid_a_line:
             self.is_amid_a_line = False
             self._bar.clear()
 
+    @override
     def end(self, state: State, *, failed: bool) -> None:
-        """Draw a step's last state; it stays if the step took long, or was not done."""
         self.show(state)
         self.is_amid_a_line = False
-        if self._bar:
+        if self._bar is not None:
             self._bar.leave = failed or state.seconds >= _WORTH_A_LINE_SECONDS
             self._bar.close()
             self._bar = None
@@ -88,7 +85,7 @@ def lay_out(state: State, width: int, *, is_ascii: Any = False) -> str:
         is_ascii: Draw the bar of digits.
     """
     done, total = state.work
-    counts, pace = _counts(state), _pace(state)
+    counts, pace = state.counts("/"), _pace(state)
     share = "{desc}: {percentage:3.0f}%"
     forms = [
         f"{{l_bar}}{{bar}}| {counts} {_TIMES}{pace}]",
@@ -111,15 +108,6 @@ def lay_out(state: State, width: int, *, is_ascii: Any = False) -> str:
 
 def _meter(form: str, width: int | None, meter: dict[str, Any]) -> str:
     return str(tqdm.format_meter(ncols=width, bar_format=form, **meter))
-
-
-def _counts(state: State) -> str:
-    if state.total is None:
-        return "" if state.done is None else count(state.done, state.noun)
-    counts = f"{state.done}/{state.total} {plural(state.total, state.noun)}"
-    if state.total_size:
-        counts += f", {amount(state.size)}/{amount(state.total_size)}"
-    return counts
 
 
 def _pace(state: State) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
 
-from collectfasta.terminal.output import Output, amount, count, plural
+from typing_extensions import override
+
+from collectfasta.terminal.output import amount, count, plural
 
 # A CI's log gets its first line after so many seconds, and then one in so many.
 _FIRST_LINE_SECONDS = 10.0
@@ -49,6 +51,19 @@ class State:
         done = self.size + (self.done or 0) * _COST_OF_A_FILE
         total = self.total_size + (self.total or 0) * _COST_OF_A_FILE
         return min(done, total), total
+
+    def counts(self, of: str) -> str:
+        """Return how many files, or others, and bytes are done in words.
+
+        Args:
+            of: Stands between what is done and what there is.
+        """
+        if self.total is None:
+            return "" if self.done is None else count(self.done, self.noun)
+        files = f"{self.done:,}{of}{self.total:,} {plural(self.total, self.noun)}"
+        if not self.total_size:
+            return files
+        return f"{files}, {amount(self.size)}{of}{amount(self.total_size)}"
 
     @property
     def seconds_left(self) -> float | None:
@@ -133,7 +148,7 @@ class Step:
         return State(self._name, self._noun, done_now, self._total, size, self._total_size, seconds)
 
 
-class Display(Protocol):
+class Display(ABC):
     """Where states are shown. One thread at a time calls it.
 
     Attributes:
@@ -141,9 +156,10 @@ class Display(Protocol):
         is_amid_a_line: Whether what is written now would go on where it ends.
     """
 
-    seconds: float
-    is_amid_a_line: bool
+    seconds = 1.0
+    is_amid_a_line = False
 
+    @abstractmethod
     def show(self, state: State) -> None:
         """Show a state, or don't if it is too early for that."""
 
@@ -231,81 +247,31 @@ class Progress:
         return self._display is not None and self._display.is_amid_a_line
 
 
-class Lines:
+class Lines(Display):
     """Write a line to a log now and then, and none in a short run.
 
     Args:
-        write: Writes a line.
+        write: Writes a text.
     """
-
-    seconds = 1.0
-    is_amid_a_line = False
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
         self._due = time.monotonic() + _FIRST_LINE_SECONDS
 
+    @override
     def show(self, state: State) -> None:
-        """Write a line if it is time for one."""
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _LINE_SECONDS
             self._write(f"{in_words(state)}\n")
 
-    def hide(self) -> None:
-        """Do nothing: a line stays."""
-
-    def end(self, state: State, *, failed: bool) -> None:
-        """Do nothing: what has come of it is said elsewhere."""
-
 
 def in_words(state: State) -> str:
     """Return a state as a line of a log."""
-    parts = []
-    if state.total is not None:
-        parts.append(f"{state.done:,} of {state.total:,} {plural(state.total, state.noun)}")
-    elif state.done is not None:
-        parts.append(count(state.done, state.noun))
-    if state.total_size:
-        parts.append(f"{amount(state.size)} of {amount(state.total_size)}")
     left = state.seconds_left
-    parts.append(f"{state.seconds:.0f} s so far" if left is None else f"{_duration(left)} left")
-    return f"{state.name}: {', '.join(parts)}."
+    time_left = f"{state.seconds:.0f} s so far" if left is None else f"{_duration(left)} left"
+    return f"{state.name}: {', '.join(filter(None, (state.counts(' of '), time_left)))}."
 
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def display_on(stream: Output, verbosity: int, environment: Mapping[str, str]) -> Display | None:
-    """Return what shows progress on a stream, None for nothing.
-
-    A terminal gets bars. The log of a CI gets lines, also where the CI makes its jobs believe in
-    a terminal, and so does a terminal without a cursor to be moved. Everything else gets nothing.
-
-    The variable ``CI`` is set by GitHub Actions, GitLab, CircleCI, Travis, Bitbucket, Jenkins and
-    Heroku CI, and ``TF_BUILD`` by Azure Pipelines.
-
-    Args:
-        stream: The command's stderr.
-        verbosity: The command's.
-        environment: The environment's variables.
-    """
-    if verbosity < 1:
-        return None
-    is_terminal = stream.isatty()
-    is_dumb = is_terminal and environment.get("TERM") == "dumb"
-    if is_dumb or _is_ci(environment):
-        return Lines(stream.write)
-    # As tqdm itself has it: set to whatever.
-    if not is_terminal or environment.get("TQDM_DISABLE"):
-        return None
-    # Not before it is needed: tqdm takes 30 ms of CPU time to be imported.
-    from collectfasta.terminal.bars import Bars
-
-    return Bars(stream)
-
-
-def _is_ci(environment: Mapping[str, str]) -> bool:
-    values = (environment.get(name, "") for name in ("CI", "TF_BUILD"))
-    return any(value.lower() not in ("", "0", "false") for value in values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ from botocore.credentials import RefreshableCredentials
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from collectfasta.strategies.s3 import UnsupportedError
-from collectfasta.strategies.s3_connection import S3Connection
+from collectfasta.stores.s3.connection import S3Connection, UnsupportedError
+from collectfasta.stores.s3.errors import CODE, NOT_DELETED, STATUS, WRONG_REGION
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
@@ -31,8 +32,17 @@ _BACKOFF = {
     "base": 2,
 }
 
+# What obstore does not ask for again, unlike botocore: an answer whose end is missing, and, of a
+# request that is neither PUT nor GET, one whose beginning is (RetryConfig in
+# https://developmentseed.org/obstore/latest/api/store/config/).
+_CUT_OFF = re.compile(r"response body error")
+_INTERRUPTED = re.compile(r"kind: (Interrupted|Timeout)")
+_ELSEWHERE = re.compile(
+    rf"Received redirect without LOCATION|status code: 30[1278]\b|\b{re.escape(NOWHERE)}\b"
+)
+
 # Credentials that expire are botocore's to refresh: nobody else holds them for longer than this.
-_LASTING = timedelta(minutes=10)
+_LONGEST = timedelta(minutes=10)
 
 # Where there are none to be had, botocore asks for seconds, and for one request after the other: so
 # long its last word stands for all.
@@ -139,5 +149,27 @@ class CredentialProvider:
         """Return when obstore takes them for expired; it asks again 5 minutes before."""
         if not isinstance(self._credentials, RefreshableCredentials):
             return None
-        lasting = not self._credentials.refresh_needed(refresh_in=_LASTING.seconds)
-        return datetime.now(timezone.utc) + (_LASTING if lasting else timedelta(0))
+        is_fresh = not self._credentials.refresh_needed(refresh_in=_LONGEST.seconds)
+        return datetime.now(timezone.utc) + (_LONGEST if is_fresh else timedelta(0))
+
+
+def raise_unsupported(text: str, operation: str) -> None:
+    """Refuse what boto3 can do better.
+
+    Args:
+        text: That of an error of obstore.
+        operation: What was asked for, as boto3 calls it.
+
+    Raises:
+        UnsupportedError: boto3 finds the bucket in another region, reads listings that obstore does
+            not, and asks again where obstore does not.
+    """
+    if "Got invalid list response" in text:
+        raise UnsupportedError("the server's listings", permanent=True)
+    code = CODE.search(text)
+    if _ELSEWHERE.search(text) or (code and code.group(1) in WRONG_REGION):
+        raise UnsupportedError("the bucket is in another region", permanent=True)
+    if STATUS.search(text) or NOT_DELETED.search(text):
+        return
+    if _CUT_OFF.search(text) or (operation == "DeleteObjects" and _INTERRUPTED.search(text)):
+        raise UnsupportedError("an answer was cut off")

@@ -1,8 +1,11 @@
 """How an S3Storage's boto3 client would reach its bucket, in plain values.
 
-Another engine may stand in for boto3 only where it would do the same. What botocore can be told in
-its client configuration, its configuration files and its environment is more than these values
-hold; whatever is not known to make no difference is refused.
+obstore may stand in for boto3 only where it would do the same. What botocore can be told in its
+client configuration, its configuration files and its environment is more than these values hold;
+whatever is not known to make no difference is refused.
+
+botocore's private names stand here: what a client signs with, a session's profile, ``Config``'s
+options, and how it finds certificates and proxies.
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ from botocore.config import Config
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
-from collectfasta.shadowing import is_overridden
-from collectfasta.strategies.patience import ATTEMPTS
-from collectfasta.strategies.s3 import UnsupportedError
+from collectfasta.patching import is_overridden
+from collectfasta.stores.django_storages import s3_session
+from collectfasta.stores.http import ATTEMPTS
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
+
+# Attributes of botocore's credentials, with an underscore those of credentials that expire.
+_SECRETS = ("secret_key", "token", "_secret_key", "_token")
 
 # Not aliases of access points, directory buckets or ARNs, whose addresses botocore works out:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
@@ -71,6 +77,19 @@ _VARIABLES = re.compile(
 )
 
 
+class UnsupportedError(Exception):
+    """A request that obstore can't make exactly as boto3 would; nothing was sent.
+
+    Args:
+        reason: What it can't do, in a few words.
+        permanent: It can do nothing else for this storage either.
+    """
+
+    def __init__(self, reason: str, *, permanent: bool = False) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+
+
 @dataclass(frozen=True)
 class S3Connection:
     """Where a bucket is and how it is asked.
@@ -105,6 +124,24 @@ class S3Connection:
         return self.url.startswith("https:")
 
 
+def scoped_config(session: Any) -> dict[str, Any]:
+    """Return what the profile of a boto3 session says in ~/.aws/config."""
+    profile: dict[str, Any] = session._session.get_scoped_config()
+    return profile
+
+
+def credentials_of(client: Any) -> Any:
+    """Return what a client signs with, botocore's; None if it does not."""
+    return getattr(client, "_get_credentials", lambda: None)()
+
+
+def secrets_of(credentials: Any) -> list[str]:
+    """Return the keys and tokens in credentials of botocore's, as they are now."""
+    # Asked for by their properties they might be refreshed.
+    known = vars(credentials) if credentials else {}
+    return [known[name] for name in _SECRETS if known.get(name)]
+
+
 def connection_of(storage: Any) -> S3Connection:
     """Return how a storage's boto3 client would reach its bucket.
 
@@ -112,12 +149,12 @@ def connection_of(storage: Any) -> S3Connection:
         storage: An S3Storage.
 
     Raises:
-        UnsupportedError: It would do something that can't be told in these values.
+        UnsupportedError: It would do something that can't be said in these values.
     """
     for reason in _obstacles(storage):
         raise UnsupportedError(reason)
-    session = storage._create_session()
-    profile: dict[str, object] = session._session.get_scoped_config()
+    session = s3_session(storage)
+    profile = scoped_config(session)
     for name in profile:
         if not _PROFILE_OPTIONS.fullmatch(name):
             raise UnsupportedError(f"{name} in the AWS configuration file")
@@ -145,7 +182,7 @@ def connection_of(storage: Any) -> S3Connection:
 
 
 def _obstacles(storage: Any) -> Iterator[str]:
-    cls = storage.__class__
+    cls = type(storage)
     for name in ("connection", "_create_session"):
         if is_overridden(cls, name, outside=("storages.",)):
             yield f"{cls.__name__} has a {name} of its own"
