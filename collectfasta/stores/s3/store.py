@@ -68,7 +68,7 @@ class S3Store(BucketStore):
     def sender(self) -> str | None:
         """What made the requests, and why it was not obstore alone."""
         names = [each.sender or "" for each in self._made if each.requests]
-        reasons = f" ({'; '.join(self._reasons)})" if "boto3" in names else ""
+        reasons = f" ({'; '.join(self._reasons)})" if "boto3" in names and self._reasons else ""
         return " and ".join(names) + reasons
 
     @property
