@@ -25,8 +25,8 @@ from collectfasta.source import Body
 from collectfasta.stores.http import Counter
 from collectfasta.stores.s3.base import AFTER, BucketStore, is_plain, just_before
 from collectfasta.stores.s3.connection import UnsupportedError, connection_of
-from collectfasta.stores.s3.errors import LIST, translate_text
-from collectfasta.stores.s3.obstore_setup import CredentialProvider, make_store, raise_unsupported
+from collectfasta.stores.s3.errors import LIST, translate
+from collectfasta.stores.s3.obstore_setup import CredentialProvider, make_store
 from collectfasta.stores.store import PAGE_SIZE, Entry, Page, batches
 
 # obstore holds a body that it sends at once, and each part, in memory. What is larger than a small
@@ -219,20 +219,18 @@ class ObstoreStore(BucketStore):
             raise UnsupportedError("keys that are no plain paths") from None
         # Not from it: its text has the whole answer, and more.
         except (BaseError, FileNotFoundError) as error:
-            raise self._meaning(str(error), operation) from None
+            raise self._meaning(error, operation) from None
         except OSError as error:
             # What ended the reading of a body, whatever it was.
             if str(error).startswith("KeyboardInterrupt"):
                 raise KeyboardInterrupt from None
             raise
 
-    def _meaning(self, text: str, operation: str) -> Exception:
-        raise_unsupported(text, operation)
-        told = translate_text(text, self, operation, self._connection.url)
+    def _meaning(self, error: Exception, operation: str) -> Exception:
+        meaning = translate(error, self, operation, self._connection.url) or error
         # Without credentials nothing was asked.
-        if self._provider.error is not None and told.kind.endswith("Error"):
-            return self.translate(self._provider.error) or self._provider.error
-        return told
+        reason = self._provider.error if getattr(meaning, "kind", "").endswith("Error") else None
+        return meaning if reason is None else self.translate(reason) or reason
 
 
 def _in_memory(body: Any, size: int) -> mmap.mmap:
