@@ -311,7 +311,8 @@ class Body(io.RawIOBase):
             return self
         with naming_disks(gettempdir()):
             spool = SpooledTemporaryFile(CHUNK_SIZE)  # noqa: SIM115 - closed with the body
-            for piece in read_chunks(self):
+            content: Any = self
+            for piece in read_chunks(content):
                 spool.write(piece)
             size = spool.tell()
             spool.seek(0)

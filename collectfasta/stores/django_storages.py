@@ -1,14 +1,18 @@
 """What the stores for django-storages' classes have in common, and its private names.
 
-``BaseStorage._normalize_name``, ``AzureStorage._get_valid_path``, ``S3Storage._create_session``,
-``_get_write_parameters`` and ``_compress_content`` are what ``_save()`` and ``connection`` are made
-of: there is no public way to a key, to the headers and the bytes of a file, or to the session.
+``_normalize_name`` of each class, ``AzureStorage._get_valid_path``,
+``_get_content_settings_parameters`` and ``_get_service_client``,
+``GoogleCloudStorage._compress_content`` and ``_client``, ``S3Storage._create_session``,
+``_get_write_parameters`` and ``_compress_content`` are what ``_save()``, ``client`` and
+``connection`` are made of: there is no public way to a key, to the headers and the bytes of a file,
+to the session, or to a client with other options.
 """
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -17,6 +21,7 @@ from storages.utils import clean_name
 from typing_extensions import override
 
 from collectfasta.errors import CollectfastaError
+from collectfasta.patching import is_overridden
 from collectfasta.stores.store import Store
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html and
@@ -84,6 +89,46 @@ def texts_of(owner: object, names: Iterable[str]) -> list[str]:
     """Return the texts that an object has under some names."""
     values = (getattr(owner, name, None) for name in names)
     return [value for value in values if isinstance(value, str) and value]
+
+
+def azure_path(storage: Any, name: str) -> str:
+    """Return the name of the blob that an AzureStorage stores a file as."""
+    path: str = storage._get_valid_path(name)
+    return path
+
+
+def azure_headers(storage: Any, key: str, content: Any) -> dict[str, Any]:
+    """Return the content settings that an AzureStorage would send a file with."""
+    headers: dict[str, Any] = storage._get_content_settings_parameters(key, content)
+    return headers
+
+
+def azure_service(storage: Any, options: Mapping[str, Any] | None = None) -> Any:
+    """Return a service client from an AzureStorage's account and credentials.
+
+    Args:
+        storage: The storage, which keeps the client that it has.
+        options: In place of its ``client_options``, which a connection string leaves out.
+    """
+    if options is not None:
+        storage = copy.copy(storage)
+        storage.client_options = dict(options)
+    return storage._get_service_client()
+
+
+def makes_azure_service(cls: type) -> bool:
+    """Return whether a subclass of AzureStorage makes its service client in its own way."""
+    return is_overridden(cls, "_get_service_client", outside=("storages.",))
+
+
+def google_compressed(storage: Any, content: Any) -> Any:
+    """Return a file, compressed in memory as a GoogleCloudStorage does it."""
+    return storage._compress_content(content)
+
+
+def google_client_so_far(storage: Any) -> Any:
+    """Return the client of a GoogleCloudStorage, None as long as it has not made one."""
+    return storage._client
 
 
 def s3_session(storage: Any) -> Any:

@@ -1,42 +1,49 @@
-"""What a command says, which may be lost: nobody's deploy depends on who reads its messages."""
+"""What a command writes: streams, colours, words, and the warnings of the logger."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
+from django.core.management.base import OutputWrapper
 from django.core.management.color import Style, color_style, no_style
 from django.template.defaultfilters import filesizeformat
 
 from collectfasta.errors import describe
 
+Aside = Callable[[], AbstractContextManager[None]]
 
-class SteadyStream:
-    """Write to a stream until it can't be written to any more; from then on write nothing.
 
-    A reader that ends early (``collectstatic | head``), a full disk and a closed terminal are no
-    reasons to stop a deploy, nor to let it fail.
+class Output:
+    """Write to a stream as long as it can be written to.
+
+    A reader that ends early (``collectstatic | head``), a full disk and a closed terminal are not
+    reasons to stop a deploy halfway, nor to count a file that was sent as one that failed.
 
     Args:
-        stream: What to write to; None where the process was started without it (``>&-``).
-        on_loss: Called once, with what has gone wrong in a few words.
-
-    Attributes:
-        is_steady: Whether what goes wrong is kept from the caller.
+        stream: What to write to, as Django wraps it.
         aside: Makes the context in which a text is written: a bar is out of its way there.
+        on_loss: Called once, with what has gone wrong in a few words.
+        is_process: Whether the process ends with the command: a lost stream of the process itself
+            then leads nowhere, or else the interpreter would flush it once more and end with
+            status 120 (https://docs.python.org/3/library/signal.html#note-on-sigpipe).
     """
 
-    aside: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
-
-    def __init__(self, stream: Any, on_loss: Callable[[str], None] = lambda _: None) -> None:
-        self.is_steady = False
+    def __init__(
+        self,
+        stream: OutputWrapper,
+        aside: Aside = nullcontext,
+        on_loss: Callable[[str], object] = lambda _: None,
+        *,
+        is_process: bool = False,
+    ) -> None:
         self._stream = stream
+        self._aside = aside
         self._on_loss = on_loss
+        self._is_process = is_process
         self._is_lost = False
 
     def __getattr__(self, name: str) -> Any:
@@ -45,59 +52,47 @@ class SteadyStream:
     def write(self, text: str) -> None:
         """Write a text; characters that the stream's encoding lacks are escaped."""
         try:
-            with self.aside():
-                self._do(lambda: self._stream.write(text))
-        except UnicodeEncodeError:
-            encoding = self._stream.encoding
-            self.write(text.encode(encoding, "backslashreplace").decode(encoding))
-
-    def isatty(self) -> bool:
-        """Return whether it is a terminal; what can't be asked is none."""
-        with suppress(AttributeError, OSError, ValueError):
-            return bool(self._stream.isatty())
-        return False
+            with self._aside():
+                self._try(lambda: self._stream.write(text, str, ""))
+        except UnicodeEncodeError as error:
+            self.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
 
     def flush(self) -> None:
         """Hand on what was written."""
-        if hasattr(self._stream, "flush"):
-            self._do(self._stream.flush)
+        self._try(self._stream.flush)
 
-    def _do(self, action: Callable[[], object]) -> None:
-        if not self.is_steady:
-            action()
-        elif not self._is_lost:
-            self._try(action)
+    def isatty(self) -> bool:
+        """Return whether it is a terminal; a stream that can't be asked is not."""
+        with suppress(OSError, ValueError):
+            return bool(self._stream.isatty())
+        return False
 
     def _try(self, action: Callable[[], object]) -> None:
+        if self._is_lost:
+            return
         try:
-            if self._stream is None:
-                raise BrokenPipeError(errno.EBADF, "it is closed")
             action()
         except UnicodeEncodeError:
             raise
-        # ValueError: it was closed within this process.
-        except (OSError, ValueError) as error:
+        # ValueError: it was closed within this process. AttributeError: Django wraps the None that
+        # stands for a stream that the process was started without (``>&-``).
+        except (OSError, ValueError, AttributeError) as error:
             self._is_lost = True
-            self._on_loss(getattr(error, "strerror", None) or describe(error))
+            if self._is_process:
+                self._lead_nowhere()
+            is_missing = isinstance(error, AttributeError)
+            why = "it is closed" if is_missing else getattr(error, "strerror", None)
+            self._on_loss(why or describe(error))
 
-    def end(self) -> None:
-        """Flush, and keep the interpreter's end from failing by what can't be written.
-
-        It flushes once more then, and ends with status 120 where it can't:
-        https://docs.python.org/3/library/signal.html#note-on-sigpipe
-        """
-        self.flush()
-        if self._is_lost and self._stream and self._stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._stream.fileno())
-                os.close(nowhere)
+    def _lead_nowhere(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
 
 @contextmanager
-def telling_warnings(
-    tell: Callable[[str], object], aside: Callable[[], AbstractContextManager[None]]
-) -> Iterator[None]:
+def telling_warnings(tell: Callable[[str], object], aside: Aside) -> Iterator[None]:
     """Tell the warnings of the logger ``collectfasta`` that no handler would get.
 
     Django's own configuration has a handler for ``django`` alone, so Python would write them to
@@ -128,8 +123,8 @@ def telling_warnings(
 def style_for(stream: Any, *, no_color: bool = False, force_color: bool = False) -> Style:
     """Return the colours for what is written to a stream, as Django's commands have them.
 
-    They are the palette of ``DJANGO_COLORS``, for terminals, unless ``NO_COLOR`` is set
-    (https://no-color.org).
+    They are the palette of ``DJANGO_COLORS``, for terminals that have colours, unless ``NO_COLOR``
+    is set (https://no-color.org).
 
     Args:
         stream: The stream, as Django wraps it.
@@ -138,7 +133,8 @@ def style_for(stream: Any, *, no_color: bool = False, force_color: bool = False)
     """
     if force_color:
         return color_style(force_color=True)
-    if no_color or not stream.isatty() or os.environ.get("NO_COLOR"):
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if no_color or is_plain or not stream.isatty():
         return no_style()
     return color_style()
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+
+from typing_extensions import override
+
+from collectfasta.terminal.output import amount, count, plural
+
+# A CI's log gets its first line after so many seconds, and then one in so many.
+_FIRST_LINE_SECONDS = 10.0
+_LINE_SECONDS = 30.0
 
 # What a file costs beyond its bytes, as many bytes: for the share that is done and the time left.
 # At 20 ms a request, 750 small files were sent in a second: one takes as long as these bytes at
@@ -43,6 +51,19 @@ class State:
         done = self.size + (self.done or 0) * _COST_OF_A_FILE
         total = self.total_size + (self.total or 0) * _COST_OF_A_FILE
         return min(done, total), total
+
+    def counts(self, of: str) -> str:
+        """Return how many files, or others, and bytes are done in words.
+
+        Args:
+            of: Stands between what is done and what there is.
+        """
+        if self.total is None:
+            return "" if self.done is None else count(self.done, self.noun)
+        files = f"{self.done:,}{of}{self.total:,} {plural(self.total, self.noun)}"
+        if not self.total_size:
+            return files
+        return f"{files}, {amount(self.size)}{of}{amount(self.total_size)}"
 
     @property
     def seconds_left(self) -> float | None:
@@ -103,7 +124,7 @@ class Step:
 
     @contextmanager
     def at_first(self, name: str, noun: str, done: Callable[[], int | None]) -> Iterator[None]:
-        """Tell of something else meanwhile, which has to be done before.
+        """Show something else for a while, which has to be done before.
 
         Args:
             name: What that is.
@@ -127,8 +148,42 @@ class Step:
         return State(self._name, self._noun, done_now, self._total, size, self._total_size, seconds)
 
 
+class Display(ABC):
+    """Where states are shown. One thread at a time calls it.
+
+    Attributes:
+        seconds: How often it is to be shown a state.
+        is_amid_a_line: Whether what is written now would go on where it ends.
+    """
+
+    seconds = 1.0
+    is_amid_a_line = False
+
+    @abstractmethod
+    def show(self, state: State) -> None:
+        """Show a state, or don't if it is too early for that."""
+
+    def hide(self) -> None:
+        """Take away what is shown, for something else to be written there."""
+
+    def end(self, state: State, *, failed: bool) -> None:
+        """Show a step's last state."""
+
+
 class Progress:
-    """Let steps be counted, and show it to nobody."""
+    """Show how far each step has come, by a thread that lives as long as the step.
+
+    Whoever works is not held up by that: a large file may take minutes, and a terminal may take no
+    more text.
+
+    Args:
+        make_display: Makes what shows it, when the first step begins; None shows it to nobody.
+    """
+
+    def __init__(self, make_display: Callable[[], Display | None] = lambda: None) -> None:
+        self._make_display = make_display
+        self._display: Display | None = None
+        self._lock = threading.RLock()
 
     @contextmanager
     def step(
@@ -143,96 +198,80 @@ class Progress:
             noun: What is counted, in the singular.
         """
         step = Step(name, noun, total, size)
-        with self._showing(step) if total != 0 else nullcontext():
+        if total != 0 and self._display is None:
+            self._display = self._make_display()
+        if total == 0 or self._display is None:
+            yield step
+            return
+        with self._showing(step, self._display):
             yield step
 
-    def _showing(self, step: Step) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def aside(self) -> AbstractContextManager[None]:
-        """Leave the terminal to something else that is written to it meanwhile."""
-        return nullcontext()
-
-    @property
-    def is_amid_a_line(self) -> bool:
-        """Whether what is written now would go on where a bar ends."""
-        return False
-
-
-class Display(Protocol):
-    """Where states are shown. One thread at a time calls it.
-
-    Attributes:
-        seconds: How often it is to be shown a state.
-        is_amid_a_line: Whether what is written now would go on where it ends.
-    """
-
-    seconds: float
-    is_amid_a_line: bool
-
-    def show(self, state: State) -> None:
-        """Show a state, or don't if it is too early for that."""
-
-    def hide(self) -> None:
-        """Take away what is shown, for something else to be written there."""
-
-    def end(self, state: State, *, failed: bool) -> None:
-        """Show a step's last state."""
-
-
-class ShownProgress(Progress):
-    """Show how far each step has come, by a thread that lives as long as the step.
-
-    Whoever works is not held up by that: a large file may take minutes, and a terminal may take no
-    more text.
-
-    Args:
-        display: Shows it.
-    """
-
-    def __init__(self, display: Display) -> None:
-        self._display = display
-        self._lock = threading.RLock()
-
     @contextmanager
-    def _showing(self, step: Step) -> Iterator[None]:
+    def _showing(self, step: Step, display: Display) -> Iterator[None]:
         ended = threading.Event()
-        thread = threading.Thread(
-            target=self._watch, args=(step, ended), name="collectfasta-progress", daemon=True
-        )
+
+        def watch() -> None:
+            while not ended.wait(display.seconds):
+                with self._lock:
+                    if not ended.is_set():
+                        display.show(step.state())
+
+        thread = threading.Thread(target=watch, name="collectfasta-progress", daemon=True)
         # Where none can be started the beginning and the end are shown.
         with suppress(RuntimeError):
             thread.start()
         failed = True
         try:
-            self._show(step)
+            with self._lock:
+                display.show(step.state())
             yield
             failed = False
         finally:
             ended.set()
             with self._lock:
-                self._display.end(step.state(), failed=failed)
+                display.end(step.state(), failed=failed)
             if thread.is_alive():
                 thread.join()
 
-    def _watch(self, step: Step, ended: threading.Event) -> None:
-        while not ended.wait(self._display.seconds):
-            with self._lock:
-                if not ended.is_set():
-                    self._show(step)
-
-    def _show(self, step: Step) -> None:
-        with self._lock:
-            self._display.show(step.state())
-
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Leave the terminal to something else that is written to it meanwhile."""
+        """Leave the terminal for a while to something else that is written to it."""
         with self._lock:
-            self._display.hide()
+            if self._display:
+                self._display.hide()
             yield
 
     @property
     def is_amid_a_line(self) -> bool:
         """Whether what is written now would go on where a bar ends."""
-        return self._display.is_amid_a_line
+        return self._display is not None and self._display.is_amid_a_line
+
+
+class Lines(Display):
+    """Write a line to a log now and then, and none in a short run.
+
+    Args:
+        write: Writes a text.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._due = time.monotonic() + _FIRST_LINE_SECONDS
+
+    @override
+    def show(self, state: State) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + _LINE_SECONDS
+            self._write(f"{in_words(state)}\n")
+
+
+def in_words(state: State) -> str:
+    """Return a state as a line of a log."""
+    left = state.seconds_left
+    time_left = f"{state.seconds:.0f} s so far" if left is None else f"{_duration(left)} left"
+    return f"{state.name}: {', '.join(filter(None, (state.counts(' of '), time_left)))}."
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

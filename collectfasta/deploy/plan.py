@@ -1,4 +1,4 @@
-"""Decide for each source file whether it has to be sent, and why. Writes nothing."""
+"""Plan: decide for each source file whether it has to be sent, and why. Writes nothing."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.core.files.utils import validate_file_name
 
-from collectfasta.checksums import Pair
-from collectfasta.errors import CollectfastaError, describe
+from collectfasta.errors import CollectfastaError, StoreError, describe
 from collectfasta.executor import Executor, Outcome
-from collectfasta.progress import Progress, Step
-from collectfasta.remote import ListingDeniedError, RemoteIndex, RemoteObject, compare
+from collectfasta.remote import CachedChecksum, RemoteObject, compare
 from collectfasta.source import SourceFile
+from collectfasta.stores.store import Store
 from collectfasta.strategies.contract import Strategy
-from collectfasta.strategies.listing import ListingStrategy
+from collectfasta.terminal.progress import Progress, Step
 
 logger = logging.getLogger("collectfasta")
 
@@ -30,10 +29,14 @@ _HASHING_BATCH = 16
 
 
 class Reason(enum.Enum):
-    """Why a file is sent, or not."""
+    """Why a file is sent, or not.
+
+    ``ASKED`` is for strategies that decide file by file: they do not say which of the two.
+    """
 
     MISSING = "missing"
     CHANGED = "changed"
+    ASKED = "missing or changed"
     UNKNOWN = "unknown"
     FORCED = "forced"
     UNMODIFIED = "unmodified"
@@ -46,36 +49,19 @@ class Decision:
     Attributes:
         source: The file.
         reason: Why it is sent, or ``UNMODIFIED``.
-        pair: What there is to remember of an unmodified object.
+        cached: What to cache about an unmodified object.
     """
 
     source: SourceFile
     reason: Reason
-    pair: Pair | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What happens to all source files, in the order in which they were found."""
-
-    decisions: tuple[Decision, ...]
-
-    @property
-    def uploads(self) -> list[Decision]:
-        """Those to be sent."""
-        return [each for each in self.decisions if each.reason is not Reason.UNMODIFIED]
-
-    @property
-    def pairs(self) -> dict[str, Pair]:
-        """What there is to remember of the objects that stay."""
-        return {each.source.name: each.pair for each in self.decisions if each.pair}
+    cached: CachedChecksum | None = None
 
 
 class PlanError(CollectfastaError):
     """Source files that can't be deployed; nothing was sent.
 
     Args:
-        what: What they can't, as the end of a sentence.
+        what: What can't be done with them, as the end of a sentence.
         causes: Why, by the files' prefixed paths.
         advice: What to do, as a sentence.
     """
@@ -90,34 +76,34 @@ class PlanError(CollectfastaError):
 def make_plan(
     sources: Sequence[SourceFile],
     strategy: Strategy[Any],
-    pairs: Mapping[str, Pair],
+    cached: Mapping[str, CachedChecksum],
     *,
     threads: int,
     forced: bool = False,
     full: bool = False,
     progress: Progress | None = None,
-) -> Plan:
-    """Decide for each file.
+) -> list[Decision]:
+    """Decide for each file, in the order in which they were found.
 
     Args:
-        sources: The files, each with a name of its own.
+        sources: The files.
         strategy: Knows the remote.
-        pairs: What is remembered of the remote objects.
+        cached: What is cached about the remote objects.
         threads: How many files are compared at a time where each takes a request.
         forced: Send everything.
-        full: Name the traceback behind each file that can't be compared.
+        full: Add the traceback behind each file that can't be compared.
         progress: Shows how many files and bytes were compared.
 
     Raises:
         PlanError: Some files have names that the remote can't have, or can't be read.
-        Exception: The remote can't be listed; whatever its SDK raises.
+        StoreError: The remote can't be listed.
     """
     check_sources(sources, strategy)
     if forced:
-        return Plan(tuple(Decision(source, Reason.FORCED) for source in sources))
+        return [Decision(source, Reason.FORCED) for source in sources]
     size = sum(source.size or 0 for source in sources)
     with (progress or Progress()).step("Comparing", total=len(sources), size=size) as step:
-        return Plan(tuple(_Planner(sources, strategy, pairs, full, step).decide(threads)))
+        return _Planner(sources, strategy, cached, full, step).decide(threads)
 
 
 def check_sources(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
@@ -143,7 +129,7 @@ def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None
             validate_file_name(source.name, allow_relative_path=True)
             first = keys.setdefault(strategy.object_key(source.name), source)
         except (SuspiciousOperation, ValueError) as error:
-            refused[source.prefixed_path] = describe(error, strategy.secrets)
+            refused[source.prefixed_path] = describe(error, strategy.store.secrets)
             continue
         if first is not source:
             refused[source.prefixed_path] = f"would overwrite {first.prefixed_path!r}"
@@ -156,24 +142,24 @@ def _check_names(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None
 
 
 def _check_contents(sources: Sequence[SourceFile], strategy: Strategy[Any]) -> None:
-    """Refuse files that aren't there, such as links that lead nowhere, before anything is sent."""
+    """Refuse files that aren't there, such as broken links, before anything is sent."""
     missing = {}
     for source in sources:
         try:
-            # It is looked up here and remembered by the source.
+            # The source reads it here, and keeps it.
             _ = source.size
         except OSError as error:
-            missing[source.prefixed_path] = describe(error, strategy.secrets)
+            missing[source.prefixed_path] = describe(error, strategy.store.secrets)
     if missing:
         raise PlanError(
             "can't be read", missing, "Make them readable, or leave them out by --ignore."
         )
 
 
-def requests_from_now(strategy: Strategy[Any]) -> Callable[[], int | None]:
-    """Return a function that tells how many requests were made since; None: nobody counts."""
-    before = strategy.requests_made
-    return lambda: None if before is None else (strategy.requests_made or 0) - before
+def requests_from_now(store: Store) -> Callable[[], int | None]:
+    """Return a function that returns how many requests were made since; None: not counted."""
+    before = store.requests
+    return lambda: None if before is None else (store.requests or 0) - before
 
 
 # A source file, and what is known to be in its place.
@@ -184,34 +170,29 @@ _Found = tuple[SourceFile, RemoteObject | None]
 class _Planner:
     sources: Sequence[SourceFile]
     strategy: Strategy[Any]
-    pairs: Mapping[str, Pair]
+    cached: Mapping[str, CachedChecksum]
     full: bool
     step: Step
 
     def decide(self, threads: int) -> list[Decision]:
         """Decide for each file, as the remote's answers come."""
+        names = [source.name for source in self.sources]
+        found: list[_Found] = [(source, None) for source in self.sources]
         try:
-            objects = self.strategy.list_remote([source.name for source in self.sources])
-            if objects is not None and not self.strategy.is_asked_per_file:
-                hashing = Executor(min(threads, _HASHING_THREADS), batch=_HASHING_BATCH)
-                listed = self._listed(objects, at_once=threads < 1)
-                return self._gather(hashing.run(self._compare, listed))
-            self._index(objects)
-        except ListingDeniedError as error:
+            objects = self.strategy.list_remote(names)
+            if objects is None:
+                return self._gather(Executor(threads).run(self._ask, found))
+            hashing = Executor(min(threads, _HASHING_THREADS), batch=_HASHING_BATCH)
+            listed = self._listed(objects, at_once=threads < 1)
+            return self._gather(hashing.run(self._compare, listed))
+        except StoreError as error:
+            if not error.denied:
+                raise
             logger.warning(
                 "%s Asking for each object instead, which is slower.",
                 self.strategy.explain_error(error),
             )
-            self._index(None)
-        decide = self._ask if self.strategy.is_asked_per_file else self._look_up
-        found: list[_Found] = [(source, None) for source in self.sources]
-        return self._gather(Executor(threads).run(decide, found))
-
-    def _index(self, objects: Iterable[RemoteObject] | None) -> None:
-        """Let the hooks of a strategy know what the remote has."""
-        index = RemoteIndex(objects, self.strategy.look_up)
-        if isinstance(self.strategy, ListingStrategy):
-            self.strategy.index = index
+        return self._gather(Executor(threads).run(self._look_up, found))
 
     def _listed(self, objects: Iterable[RemoteObject], *, at_once: bool) -> Iterator[_Found]:
         """Yield each file that the remote has when the listing has come to it.
@@ -221,27 +202,24 @@ class _Planner:
             at_once: What is yielded is compared before the listing goes on.
         """
         sources = {source.name: source for source in self.sources}
-        requests = requests_from_now(self.strategy)
+        requests = requests_from_now(self.strategy.store)
         is_first = requests() is not None and not at_once
-        listed = []
         with self.step.at_first("Listing", "request", requests) if is_first else nullcontext():
             for remote in objects:
-                listed.append(remote)
                 yield sources[remote.name], remote
-        self._index(listed)
 
     def _gather(self, outcomes: Generator[Outcome[_Found], None, None]) -> list[Decision]:
-        # However it ends: else threads wait for ever for their outcomes to be read.
+        # However it ends: otherwise threads wait forever for their outcomes to be read.
         with closing(outcomes):
             return self._read(outcomes)
 
     def _read(self, outcomes: Iterable[Outcome[_Found]]) -> list[Decision]:
         decisions, failed = {}, {}
-        secrets, remote_errors = self.strategy.secrets, self.strategy.remote_errors
+        secrets = self.strategy.store.secrets
         for (source, _), decision, error in outcomes:
             if error is None:
                 decisions[source.name] = decision
-            elif isinstance(error, (*remote_errors, ImproperlyConfigured)):
+            elif isinstance(error, ImproperlyConfigured) or is_remote(error, self.strategy):
                 raise error
             else:
                 failed[source.prefixed_path] = describe(error, secrets, full=self.full)
@@ -266,11 +244,12 @@ class _Planner:
         self.strategy.pre_should_copy_hook()
         if remote is None:
             return Decision(source, Reason.MISSING)
-        remote = remote.with_pair(self.pairs.get(source.name))
-        with self.strategy.open_payload(source) as payload:
+        remote = remote.with_cached(self.cached.get(source.name))
+        with source.open() as content:
+            payload = self.strategy.store.payload(self.strategy.object_key(source.name), content)
             outcome = compare(source, payload, remote)
         if outcome.same:
-            return Decision(source, Reason.UNMODIFIED, outcome.pair)
+            return Decision(source, Reason.UNMODIFIED, outcome.cached)
         return Decision(source, Reason.UNKNOWN if outcome.same is None else Reason.CHANGED)
 
     def _ask(self, found: _Found) -> Decision:
@@ -278,4 +257,11 @@ class _Planner:
         self.strategy.pre_should_copy_hook()
         is_sent = self.strategy.should_copy_file(source.path, source.prefixed_path, source.storage)
         self.step.advance(size=source.size or 0)
-        return Decision(source, Reason.CHANGED if is_sent else Reason.UNMODIFIED)
+        return Decision(source, Reason.ASKED if is_sent else Reason.UNMODIFIED)
+
+
+def is_remote(error: Exception, strategy: Strategy[Any]) -> bool:
+    """Return whether an error comes from the remote, not from one local file."""
+    if isinstance(error, StoreError) or strategy.is_passing(error):
+        return True
+    return not isinstance(error, OSError) and strategy.explain_error(error) is not None
