@@ -59,10 +59,10 @@ _INTERRUPTED = re.compile(r"kind: (Interrupted|Timeout)")
 _FAILURE = re.compile(r"kind: (Connect|Timeout)")
 # As botocore names and words them.
 _FAILURES = {
-    "Connect": "EndpointConnectionError: Could not connect to the endpoint URL",
-    "Timeout": "ReadTimeoutError: Read timeout on endpoint URL",
+    "Connect": 'EndpointConnectionError: Could not connect to the endpoint URL: "{}"',
+    "Timeout": 'ReadTimeoutError: Read timeout on endpoint URL: "{}"',
     "": "ConnectionClosedError: Connection was closed before we received a valid response from "
-    "endpoint URL",
+    'endpoint URL: "{}".',
 }
 
 
@@ -110,7 +110,7 @@ def _of_obstore(text: str, store: Store, operation: str, endpoint: str) -> Store
     if _CUT_OFF.search(text) or (operation == "DeleteObjects" and _INTERRUPTED.search(text)):
         raise UnsupportedError("an answer was cut off")
     failure = _FAILURE.search(text)
-    words = f'{_FAILURES[failure.group(1) if failure else ""]}: "{endpoint}"'
+    words = _FAILURES[failure.group(1) if failure else ""].format(endpoint)
     kind, _, reason = words.partition(": ")
     advice = _explain_configuration(store.storage) or _unusable(store.storage, reason)
     return StoreError(words, kind=kind, transient=True, advice=advice)

@@ -83,7 +83,8 @@ class S3Store(BucketStore):
         return [text for each in self._made for text in each.secrets]
 
     def _do(self, request: Callable[[BucketStore], T]) -> T:
-        fast = self._fast
+        with self.translating():
+            fast = self._fast
         if fast is not None:
             try:
                 return request(fast)
