@@ -6,28 +6,50 @@ pickles: whoever may write to the bucket could otherwise run code wherever they 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 from django.conf import STATICFILES_STORAGE_ALIAS
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import storages
+from django.core.files.base import ContentFile
+from django.core.files.storage import InMemoryStorage, Storage, storages
 
-from collectfasta.entries import FOLDER, EntryObjects, private_copy
+from collectfasta.errors import StoreError
+from collectfasta.patching import is_overridden
+from collectfasta.source import SourceFile
+from collectfasta.stores.storage import StorageStore
+from collectfasta.strategies.contract import in_words
+from collectfasta.strategies.selection import sending_strategy
 
 LOCATION_HINT = "Set it to the alias of a storage in STORAGES that nothing serves to the public."
+
+FOLDER = "collectfasta-cache"
+_ENTRY = re.compile(rf"(.*/)?{FOLDER}/[0-9a-f]{{64}}\.json", re.DOTALL)
+
+# The canned ACLs of S3 and of Google Cloud Storage, without hyphens and in lower case, and the
+# groups that grants name: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html,
+# https://cloud.google.com/storage/docs/access-control/lists#predefined-acl
+_PUBLIC_ACLS = {"authenticatedread", "publicread", "publicreadwrite"}
+_PUBLIC_GROUPS = "/groups/global/"
+
+
+def is_entry(name: str) -> bool:
+    """Return whether an object of this name is an entry of a StorageCache."""
+    return _ENTRY.fullmatch(name) is not None
 
 
 class StorageCache(BaseCache):
     """Keep a few entries, each an object in a storage of ``STORAGES``.
 
-    Made for what Collectfasta remembers: an entry is read by one request and replaced as a whole,
-    where two processes write at once by the last one. What expires stays in the storage until it is
+    Made for cached checksums: an entry is read by one request and replaced as a whole, where two
+    processes write at the same time by the last one. What expires stays in the storage until it is
     replaced or deleted.
 
     Args:
@@ -35,12 +57,12 @@ class StorageCache(BaseCache):
         params: The cache's other settings, as of any Django cache.
 
     Attributes:
-        entry_size: About how many bytes Collectfasta is to put into one entry: all that there is
-            to remember of some 30,000 objects, so that it is read by one request.
-        ends_by_itself: Says that no call waits for ever: the storage's SDK gives up in time.
+        entry_size: About how many bytes Collectfasta puts into one entry: the cached checksums of
+            some 30,000 objects, so that they are read by one request.
+        ends_by_itself: No call waits forever: the storage's SDK gives up in time.
 
     Raises:
-        ImproperlyConfigured: The location is none.
+        ImproperlyConfigured: The location can't be used.
     """
 
     entry_size = 5_000_000
@@ -54,8 +76,8 @@ class StorageCache(BaseCache):
         self._alias = location
 
     @cached_property
-    def _objects(self) -> EntryObjects:
-        return EntryObjects(private_copy(storages[self._alias]))
+    def _objects(self) -> _EntryObjects:
+        return _EntryObjects(_private_copy(storages[self._alias]))
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         """Return a value, the default where there is none, or no readable one."""
@@ -91,7 +113,7 @@ class StorageCache(BaseCache):
         timeout: float | object | None = DEFAULT_TIMEOUT,
         version: int | None = None,
     ) -> bool:
-        """Keep a value where there is none, and tell whether it was kept.
+        """Keep a value where there is none, and return whether it was kept.
 
         Not atomic: storages can't do that.
         """
@@ -106,7 +128,7 @@ class StorageCache(BaseCache):
         timeout: float | object | None = DEFAULT_TIMEOUT,
         version: int | None = None,
     ) -> bool:
-        """Keep a value for another time, and tell whether there is one."""
+        """Keep a value for another time, and return whether there is one."""
         value = self.get(key, self._missing_key, version)
         if value is self._missing_key:
             return False
@@ -114,7 +136,7 @@ class StorageCache(BaseCache):
         return True
 
     def delete(self, key: Any, version: int | None = None) -> bool:
-        """Delete an entry, and tell whether there was one."""
+        """Delete an entry, and return whether there was one."""
         name, _ = self._name(key, version)
         found = self._objects.read(name) is not None
         self._objects.delete([name])
@@ -135,8 +157,90 @@ class StorageCache(BaseCache):
         return f"{FOLDER}/{digest}.json", key
 
 
+class _EntryObjects:
+    """The objects in a storage that hold the entries.
+
+    Raises CollectfastaErrors, which say what to do, where the storage's service refuses.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._strategy = sending_strategy(storage)
+        self._store = self._strategy.store
+        self._store.prepare(threads=1)
+        # A storage's own way of opening files is obeyed.
+        is_own = any(is_overridden(storage.__class__, name) for name in ("open", "_open"))
+        self._reader = StorageStore(storage, self._store.missing) if is_own else self._store
+
+    def read(self, name: str) -> bytes | None:
+        """Return an object's content, None if there is none."""
+        with in_words(self._strategy):
+            try:
+                with self._store.translating():
+                    return self._reader.get(self._key(name))
+            except StoreError as error:
+                if not error.missing:
+                    raise
+                return None
+
+    def _key(self, name: str) -> str:
+        return name if isinstance(self._reader, StorageStore) else self._store.key(name)
+
+    def write(self, name: str, body: bytes) -> None:
+        """Store an object, over what is there."""
+        local = InMemoryStorage()
+        local.save(name, ContentFile(body))
+        with in_words(self._strategy), self._store.exact_names():
+            self._strategy.upload(SourceFile(name, name, local))
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete objects; missing ones are not errors."""
+        if names := list(names):
+            with in_words(self._strategy):
+                self._strategy.delete_files(names)
+
+    def names(self) -> list[str]:
+        """Return the names of all entries."""
+        prefix = self._store.prefix
+        with in_words(self._strategy):
+            keys = [each.key for each in self._store.list_all(f"{prefix}{FOLDER}/")]
+        return [name for name in (key[len(prefix) :] for key in keys) if is_entry(name)]
+
+
+def _private_copy(storage: Any) -> Storage:
+    """Return a copy of a storage that makes no object public.
+
+    Its options may be those of the static files. Nor are entries compressed: they are read as they
+    are stored.
+    """
+    own = copy.copy(storage)
+    if hasattr(own, "gzip"):
+        own.gzip = False
+    if _is_public(getattr(own, "default_acl", None)):
+        own.default_acl = None
+    if hasattr(own, "get_object_parameters"):
+        own.get_object_parameters = lambda name: _without_public(
+            storage.get_object_parameters(name)
+        )
+    private: Storage = own
+    return private
+
+
+def _without_public(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in parameters.items()
+        if not _is_public(value) and name not in ("ContentEncoding", "content_encoding")
+    }
+
+
+def _is_public(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    return value.replace("-", "").lower() in _PUBLIC_ACLS or _PUBLIC_GROUPS in value
+
+
 def find_mistake(location: object) -> str | None:
-    """Say what is wrong with the LOCATION of a StorageCache, None if nothing is."""
+    """Return what is wrong with the LOCATION of a StorageCache, None if nothing is."""
     if not location:
         return "The StorageCache in CACHES has no LOCATION."
     if location == STATICFILES_STORAGE_ALIAS:

@@ -1,4 +1,4 @@
-"""Checksums remembered in Django's cache between deploys: hints that save work, best effort."""
+"""Checksums cached between deploys in Django's cache: best effort, they only save work."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class CacheAccess:
             entries: How many entries it reads at most.
 
         Returns:
-            None too if the cache fails or can't make sense of what it holds. That is no failure:
-            whoever gets no value writes one over it.
+            None too if the cache fails or can't make sense of what it holds. That is not a
+            failure: whoever gets no value writes one over it.
         """
         try:
             return self._use(action, entries)
@@ -128,7 +128,7 @@ def _cause(error: Exception) -> str:
 
 
 def _ends_by_itself(cache: BaseCache) -> bool:
-    """Tell whether a cache is to be used in the calling thread.
+    """Return whether a cache is to be used in the calling thread.
 
     Django's connections to databases belong to threads; what they wait for is theirs to limit.
     """
@@ -155,17 +155,17 @@ class ChecksumCache:
         self._access = CacheAccess("Deploying without it is slower, not different.")
 
     def load(self) -> dict[str, CachedChecksum]:
-        """Return the pairs by name; none where there are none or the cache fails."""
-        pairs: dict[str, CachedChecksum] = {}
-        count = self._read([self._shard_key(0)], pairs)
+        """Return the cached checksums by name; none where there are none or the cache fails."""
+        cached: dict[str, CachedChecksum] = {}
+        count = self._read([self._shard_key(0)], cached)
         if count > 1:
-            self._read([self._shard_key(n) for n in range(1, count)], pairs)
-        return pairs
+            self._read([self._shard_key(n) for n in range(1, count)], cached)
+        return cached
 
-    def save(self, pairs: Mapping[str, CachedChecksum]) -> None:
-        """Remember exactly these pairs; what the cache has already is not written again."""
+    def save(self, checksums: Mapping[str, CachedChecksum]) -> None:
+        """Keep exactly these checksums; entries that the cache has already are not written."""
         size = self._access.read(lambda cache: getattr(cache, "entry_size", None))
-        texts = enumerate(_encode(pairs, size or _ENTRY_SIZE))
+        texts = enumerate(_encode(checksums, size or _ENTRY_SIZE))
         entries = {self._shard_key(number): text for number, text in texts}
         changed = {key: text for key, text in entries.items() if self._stored.get(key) != text}
         gone = self._stored.keys() - entries.keys()
@@ -177,8 +177,8 @@ class ChecksumCache:
     def _shard_key(self, number: int) -> str:
         return f"{self._key}.{number}"
 
-    def _read(self, keys: list[str], pairs: dict[str, CachedChecksum]) -> int:
-        """Read some entries, add their pairs, and return how many entries the target has."""
+    def _read(self, keys: list[str], cached: dict[str, CachedChecksum]) -> int:
+        """Read some entries, add their checksums, and return how many entries the target has."""
         count = 1
         found = self._access.read(lambda cache: cache.get_many(keys), entries=len(keys))
         for key, text in (found or {}).items():
@@ -186,7 +186,7 @@ class ChecksumCache:
             if shard is not None:
                 self._stored[key] = text
                 count = shard.count
-                pairs |= shard.pairs
+                cached |= shard.checksums
         return count
 
 
@@ -201,42 +201,43 @@ def _set(entries: dict[str, str], cache: BaseCache) -> None:
 
 @dataclass(frozen=True)
 class _Shard:
-    """One entry of the cache: some of a target's pairs, and how many entries there are."""
+    """One entry of the cache: some of a target's checksums, and how many entries there are."""
 
     count: int
-    pairs: dict[str, CachedChecksum]
+    checksums: dict[str, CachedChecksum]
 
 
 def _decode(text: object) -> _Shard | None:
-    """Return what an entry holds; None for entries of other versions and other people's."""
+    """Return what an entry holds; None if it is of another version, or not Collectfasta's."""
     if not isinstance(text, str):
         return None
     try:
         entry = json.loads(text)
         if entry["format"] != _FORMAT or entry["shards"] not in range(1, _MOST_SHARDS + 1):
             return None
-        pairs = {name: _decode_pair(pair) for name, pair in entry["pairs"].items()}
-        return _Shard(int(entry["shards"]), pairs)
+        checksums = {name: _decode_checksum(values) for name, values in entry["pairs"].items()}
+        return _Shard(int(entry["shards"]), checksums)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _decode_pair(values: object) -> CachedChecksum:
+def _decode_checksum(values: object) -> CachedChecksum:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError(values)
     return CachedChecksum(*values)
 
 
-def _encode(pairs: Mapping[str, CachedChecksum], entry_size: int) -> list[str]:
-    """Spread the pairs over as many entries as their size needs, each pair to a fixed one."""
+def _encode(checksums: Mapping[str, CachedChecksum], entry_size: int) -> list[str]:
+    """Spread the checksums over as many entries as their size needs, each to a fixed one."""
     size = sum(
-        len(json.dumps(name)) + len(p.version) + len(p.checksum) + 40 for name, p in pairs.items()
+        len(json.dumps(name)) + len(each.version) + len(each.checksum) + 40
+        for name, each in checksums.items()
     )
     # A power of two lets most sites keep their number of entries from deploy to deploy.
     count = 1 << (size // entry_size).bit_length()
     shards: list[dict[str, list[str]]] = [{} for _ in range(count)]
-    for name, pair in sorted(pairs.items()):
+    for name, each in sorted(checksums.items()):
         # A file system may have names that are not Unicode.
         shard = shards[zlib.crc32(name.encode(errors="surrogatepass")) % count]
-        shard[name] = [pair.version, pair.checksum, pair.headers]
+        shard[name] = [each.version, each.checksum, each.headers]
     return [json.dumps({"format": _FORMAT, "shards": count, "pairs": shard}) for shard in shards]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from itertools import islice
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from django.core.cache import caches
@@ -17,12 +17,8 @@ from django.db import connections
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-
 # What became of an item: itself, the function's result, and the exception that it raised instead.
 Outcome = tuple[Item, Any, Exception | None]
-
-# Outcomes, what is raised to the caller, and None when a thread has ended.
-_Done = queue.SimpleQueue[list[Outcome[Item]] | BaseException | None]
 
 
 class Executor:
@@ -43,9 +39,6 @@ class Executor:
         self._batch = batch
         self._abort = abort
         self._cancelled = threading.Event()
-        # So many are begun whose outcomes nobody has read yet: whoever cancels is heard in time,
-        # also where threads are faster than their reader.
-        self._unread = threading.Semaphore(2 * threads)
 
     def cancel(self) -> None:
         """Begin no more items. The outcomes of those under way are still yielded."""
@@ -56,11 +49,13 @@ class Executor:
     ) -> Generator[Outcome[Item], None, None]:
         """Yield an outcome for each item, to the calling thread.
 
-        Items are taken while others are worked on, so that a listing can go on meanwhile. Whoever
-        closes the generator early cancels the rest and waits for what is under way.
+        Items are taken while others are worked on, so a listing can go on at the same time. At most
+        twice as many batches as threads are taken and not yet yielded. Whoever closes the generator
+        early cancels the rest and waits for what is under way.
 
         Raises:
-            BaseException: What the function raised, if that is no ``Exception``, or the iterable.
+            BaseException: What the iterable raised, or the function where that is not an
+                ``Exception``.
         """
         number = len(items) if isinstance(items, Sized) else None
         threads = self.threads if number is None else min(self.threads, number)
@@ -68,77 +63,78 @@ class Executor:
             return self._run_inline(function, items)
         return self._run_in_threads(function, items, threads)
 
-    @contextmanager
-    def _giving_up(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self.cancel()
-            self._unread.release(self.threads or 1)
-            # What it fails by must not take the place of what has ended the work.
-            with suppress(Exception):
-                self._abort()
-            raise
-
     def _run_inline(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Generator[Outcome[Item], None, None]:
-        with self._giving_up():
+        try:
             for item in items:
                 if self._cancelled.is_set():
                     return
                 yield _attempt(function, item)
+        except BaseException:
+            self._give_up()
+            raise
 
     def _run_in_threads(
         self, function: Callable[[Item], Result], items: Iterable[Item], threads: int
     ) -> Generator[Outcome[Item], None, None]:
-        waiting: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
-        done: _Done[Item] = queue.SimpleQueue()
+        waiting: SimpleQueue[list[Item]] = SimpleQueue()
+        done: SimpleQueue[list[Outcome[Item]] | BaseException] = SimpleQueue()
         work = partial(self._work, function, waiting, done)
-        # What is under way is waited for at the end, so giving up comes first.
-        with _working(work, lambda: waiting.put([]), threads) as started, self._giving_up():
-            if not started:
-                yield from self._run_inline(function, items)
-                return
-            self._feed(items, waiting, started)
-            while started:
-                outcomes = done.get()
-                if outcomes is None:
-                    started -= 1
-                elif isinstance(outcomes, BaseException):
-                    raise outcomes
+        # Leaving the pool waits for its threads, so giving up comes first.
+        with ThreadPoolExecutor(threads, "collectfasta") as pool:
+            try:
+                if _start(pool, work, threads):
+                    yield from self._exchange(items, waiting, done, 2 * threads)
                 else:
-                    yield from outcomes
-                    self._unread.release()
+                    yield from self._run_inline(function, items)
+            except BaseException:
+                self._give_up()
+                raise
+            finally:
+                for _ in range(threads):
+                    waiting.put([])
 
-    def _feed(
-        self, items: Iterable[Item], waiting: queue.SimpleQueue[list[Item]], threads: int
-    ) -> None:
-        iterator = iter(items)
-        try:
-            while batch := list(islice(iterator, self._batch)):
-                waiting.put(batch)
-        finally:
-            for _ in range(threads):
-                waiting.put([])
+    def _exchange(
+        self,
+        items: Iterable[Item],
+        waiting: SimpleQueue[list[Item]],
+        done: SimpleQueue[list[Outcome[Item]] | BaseException],
+        most: int,
+    ) -> Iterator[Outcome[Item]]:
+        """Hand batches to the threads and yield what comes back, with a bounded number between."""
+        iterator, batch, under_way = iter(items), self._batch, 0
+        while True:
+            while under_way < most and not self._cancelled.is_set():
+                if not (taken := list(islice(iterator, batch))):
+                    break
+                waiting.put(taken)
+                under_way += 1
+            if not under_way:
+                return
+            outcomes = done.get()
+            if isinstance(outcomes, BaseException):
+                raise outcomes
+            under_way -= 1
+            yield from outcomes
 
-    def _may_begin(self) -> bool:
-        self._unread.acquire()
-        if not self._cancelled.is_set():
-            return True
-        # For the next thread, which is to hear of it too.
-        self._unread.release()
-        return False
+    def _give_up(self) -> None:
+        self.cancel()
+        # What it fails by must not take the place of what has ended the work.
+        with suppress(Exception):
+            self._abort()
 
     def _work(
         self,
         function: Callable[[Item], Result],
-        waiting: queue.SimpleQueue[list[Item]],
-        done: _Done[Item],
+        waiting: SimpleQueue[list[Item]],
+        done: SimpleQueue[list[Outcome[Item]] | BaseException],
     ) -> None:
+        """Work on batches until an empty one comes."""
         try:
-            while (batch := waiting.get()) and self._may_begin():
-                done.put([_attempt(function, item) for item in batch])
+            while batch := waiting.get():
+                is_cancelled = self._cancelled.is_set()
+                done.put([] if is_cancelled else [_attempt(function, item) for item in batch])
         except BaseException as error:  # noqa: BLE001 - raised again where it is read
             done.put(error)
         finally:
@@ -148,32 +144,21 @@ class Executor:
                 caches.close_all()
             with suppress(Exception):
                 connections.close_all()
-            done.put(None)
 
 
-@contextmanager
-def _working(work: Callable[[], object], stop: Callable[[], object], number: int) -> Iterator[int]:
-    """Do the same in so many threads, or in as many as the system lets be started: tell how many.
+def _start(pool: ThreadPoolExecutor, work: Callable[[], object], number: int) -> bool:
+    """Start a number of threads, or as many as the system allows; return whether there is any.
 
-    Where a container limits processes, each thread counts as one. At the end they are waited for,
-    each after it was told to stop.
+    Where a container limits processes, each thread counts as one.
     """
-    threads: list[threading.Thread] = []
-    try:
-        with suppress(RuntimeError):
-            for each in range(number):
-                thread = threading.Thread(target=work, name=f"collectfasta_{each}")
-                # Before it runs: an interrupt may come in between.
-                threads.append(thread)
-                thread.start()
-        threads[:] = [each for each in threads if each.ident]
-        yield len(threads)
-    finally:
-        for _ in threads:
-            stop()
-        for thread in threads:
-            if thread.ident:
-                thread.join()
+    for started in range(number):
+        try:
+            # One call for a thread's whole life: a Future for each item would cost more than
+            # hashing a small file, and only so a thread closes at its end what it has opened.
+            pool.submit(work)
+        except RuntimeError:
+            return started > 0
+    return True
 
 
 class NoAnswerError(TimeoutError):

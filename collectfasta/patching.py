@@ -1,6 +1,6 @@
 """Methods and attributes of one storage object replaced for a while, without another class.
 
-Django's private names stand here: ``LazyObject._wrapped`` and ``FileSystemStorage._allow_overwrite``.
+Django's private names stand here: ``LazyObject._wrapped``, ``FileSystemStorage._allow_overwrite``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -113,29 +113,6 @@ class StoredObject:
 
     name: str
     last_modified: datetime | None = None
-
-
-class RemoteIndex:
-    """The objects of a target by name, from one listing or asked for one by one.
-
-    Args:
-        objects: The listing, or None where there is none. An empty listing is one.
-        look_up: Asks the remote for one object.
-    """
-
-    def __init__(
-        self,
-        objects: Iterable[RemoteObject] | None,
-        look_up: Callable[[str], RemoteObject | None],
-    ) -> None:
-        self._objects = None if objects is None else {each.name: each for each in objects}
-        self._look_up = look_up
-
-    def get(self, name: str) -> RemoteObject | None:
-        """Return the object of this name, None where there is none."""
-        if self._objects is None:
-            return self._look_up(name)
-        return self._objects.get(name)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def _get_setting(type_: type[T] | tuple[type[T], ...], key: str, default: T) -> 
         default: What an unset setting stands for; not checked.
 
     Raises:
-        ValueError: The setting has another type. A bool is no number here.
+        ValueError: The setting has another type. A bool is not a number here.
     """
     value = getattr(django_settings, key, _UNSET)
     if value is _UNSET:
@@ -67,9 +67,10 @@ def _get_setting(type_: type[T] | tuple[type[T], ...], key: str, default: T) -> 
     types = type_ if isinstance(type_, tuple) else (type_,)
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         expected = " or ".join(each.__name__.replace("NoneType", "None") for each in types)
-        raise ValueError(
-            f"The {key!r} setting must be of type {expected}, found {type(value).__name__}."
-        )
+        # Others may hold a password, in the address of a cache for instance.
+        is_plain = isinstance(value, (str, int, float))
+        found = f"{value!r:.100}" if is_plain else type(value).__name__
+        raise ValueError(f"The {key!r} setting must be of type {expected}, found {found}.")
     return value
 
 

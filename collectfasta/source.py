@@ -1,4 +1,4 @@
-"""The local side: a file that a finder found, its bytes while they are sent, and what goes along."""
+"""The local side: a file that a finder found, its bytes while they are sent, and its headers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from tempfile import TemporaryFile, gettempdir
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO, Any
 
 from django.core.files.base import File
@@ -17,7 +17,7 @@ from django.core.files.storage import FileSystemStorage, Storage
 from django.utils.encoding import force_bytes
 from typing_extensions import override
 
-from collectfasta.checksums import md5, new_md5, read_chunks
+from collectfasta.checksums import CHUNK_SIZE, md5, new_md5, read_chunks
 from collectfasta.errors import SourceChangedError, naming_disks
 from collectfasta.patching import is_overridden
 
@@ -217,6 +217,8 @@ class Body(io.RawIOBase):
         self.size = size
         self.error: Exception | None = None
         self._content = content
+        # Not the content's own word: what compresses on the fly has none.
+        self._position = 0
         self._on_read = on_read
         self.check = check
         self._digest = new_md5() if is_hashed else None
@@ -233,11 +235,12 @@ class Body(io.RawIOBase):
     @override
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._content.seek(offset, whence)
-        return self.tell()
+        self._position = int(self._content.tell())
+        return self._position
 
     @override
     def tell(self) -> int:
-        return int(self._content.tell())
+        return self._position
 
     @override
     def read(self, size: int | None = -1) -> bytes:
@@ -253,17 +256,20 @@ class Body(io.RawIOBase):
             raise
 
     def _read(self, size: int) -> bytes:
-        position = self.tell()
+        position = self._position
         self._on_read(position)
         piece = force_bytes(self._content.read(size))
+        self._position += len(piece)
         if self._digest is not None and position == self._hashed:
             self._digest.update(piece)
             self._hashed += len(piece)
-        is_short = not piece and size != 0
-        if is_short or (self.size is not None and position + len(piece) >= self.size):
+        # A piece that is shorter than asked for may be the last one, of a file that was truncated.
+        is_whole = size < 0 or (size > 0 and not piece)
+        left = None if self.size is None else self.size - self._position
+        if is_whole or len(piece) < size or (left is not None and left <= 0):
             self.check()
-            if is_short and self.size is not None and position < self.size:
-                raise SourceChangedError("it became shorter while it was being sent")
+        if is_whole and left is not None and left > 0:
+            raise SourceChangedError("it became shorter while it was being sent")
         return piece
 
     @override
@@ -295,7 +301,7 @@ class Body(io.RawIOBase):
         return self.read()
 
     def sized(self) -> Body:
-        """Return a body of known size: itself, or a copy in a temporary file.
+        """Return a body of known size: itself, or a copy: in memory if small, else in a file.
 
         Raises:
             OSError: The disk is full.
@@ -303,8 +309,10 @@ class Body(io.RawIOBase):
         if self.size is not None:
             return self
         with naming_disks(gettempdir()):
-            spool = TemporaryFile()  # noqa: SIM115 - closed with the body
-            spool.writelines(read_chunks(self))
+            spool = SpooledTemporaryFile(CHUNK_SIZE)  # noqa: SIM115 - closed with the body
+            content: Any = self
+            for piece in read_chunks(content):
+                spool.write(piece)
             size = spool.tell()
             spool.seek(0)
         return Body(spool, size, on_read=lambda _: self._on_read(self.tell()), check=self.check)

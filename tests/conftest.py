@@ -202,7 +202,7 @@ def _empty_caches() -> None:
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin the second round at once: no server of the tests has to recover."""
-    monkeypatch.setattr("collectfasta.transfer.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("collectfasta.deploy.transfer.PAUSE_SECONDS", 0)
 
 
 @pytest.fixture(autouse=True)

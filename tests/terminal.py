@@ -23,8 +23,8 @@ COLUMNS = 250
 # More than any test's output has: nothing is lost by scrolling.
 LINES = 200
 
-# A bar, or a state without one, between the two by which it is drawn.
-_FRAME = re.compile("\r([^\r\n\x1b]+)\x1b\\[K")
+# A bar, or a state without one, as tqdm draws it: from the line's beginning, over what was there.
+_FRAME = re.compile(r"\r([\w-]+: [^\r\n\x1b]*\])")
 
 
 class Terminal:

@@ -28,7 +28,8 @@ class StorageStore(Store):
 
     def __init__(self, storage: Any, missing: tuple[type[Exception], ...] = ()) -> None:
         super().__init__(storage)
-        self._missing = (FileNotFoundError, *missing)
+        self._missing: tuple[type[Exception], ...] = (FileNotFoundError, *missing)
+        self.has_last_modified = type(storage).get_modified_time is not Storage.get_modified_time
 
     @property
     @override
@@ -37,7 +38,8 @@ class StorageStore(Store):
 
     @override
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
-        names = [name for name in walk(self.storage) if name.startswith(prefix)]
+        folder = posixpath.dirname(prefix)
+        names = [name for name in walk(self.storage, folder) if name.startswith(prefix)]
         return Page([Entry(name, Listed(last_modified=None)) for name in names])
 
     @override

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from collectfasta.errors import CollectfastaError, StoreError, describe
+from collectfasta.errors import StoreError, describe
 from collectfasta.executor import Executor
 from collectfasta.patching import is_overridden, saving_under_exact_names
 from collectfasta.remote import Listed
@@ -86,12 +86,14 @@ class Store(abc.ABC):
         seeks: ``list()`` can begin at any key, and lists in the order of the keys' UTF-8.
         prefix: What all keys of the target begin with: the storage's location with a slash at its
             end, or nothing.
+        has_last_modified: It knows when objects were written.
         missing: What the storage's own methods raise for an object that does not exist.
     """
 
     default_threads: ClassVar[int] = 0
     seeks: bool = True
     prefix: str = ""
+    has_last_modified: bool = True
     missing: ClassVar[tuple[type[Exception], ...]] = (FileNotFoundError,)
 
     def __init__(self, storage: Any) -> None:
@@ -406,20 +408,3 @@ def _list_folder(store: Store, wanted: Container[str], folder: str) -> list[Entr
 def _hits(entries: Page | Iterable[Entry], wanted: Container[str]) -> Iterator[Entry]:
     found = entries.entries if isinstance(entries, Page) else entries
     return (entry for entry in found if entry.key in wanted)
-
-
-__all__ = (
-    "PAGE_SIZE",
-    "TRANSIENT_STATUSES",
-    "CollectfastaError",
-    "Entry",
-    "NoListingError",
-    "Page",
-    "Store",
-    "StoreError",
-    "batches",
-    "is_compressed",
-    "leapfrog",
-    "next_token",
-    "reading_listing",
-)

@@ -20,8 +20,8 @@ from django.core.files.storage import Storage
 from django.utils.encoding import force_bytes
 
 from collectfasta import settings
-from collectfasta.checksums import md5, new_md5
 from collectfasta.checksum_cache import CacheAccess
+from collectfasta.checksums import md5, new_md5
 from collectfasta.strategies.contract import S, Strategy
 
 __all__ = (

@@ -8,13 +8,14 @@ the second.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from django.core.files.storage import Storage
 
-from collectfasta.errors import StoreError
+from collectfasta.errors import CollectfastaError, StoreError, again, describe, redact
 from collectfasta.patching import unwrapped
 from collectfasta.remote import RemoteObject, StoredObject
 from collectfasta.source import SourceFile
@@ -138,3 +139,34 @@ class Strategy(abc.ABC, Generic[S]):
         if isinstance(error, StoreError):
             return error.transient
         return isinstance(error, (ConnectionError, TimeoutError))
+
+
+@contextmanager
+def in_words(strategy: Strategy[Any], *, full: bool = False) -> Iterator[None]:
+    """Explain what a target refuses, and what to do about it.
+
+    Args:
+        strategy: Knows the target.
+        full: Add the traceback behind it.
+
+    Raises:
+        CollectfastaError: In place of an error of the target's.
+    """
+    try:
+        yield
+    except Exception as error:
+        store = strategy.store
+        failure = store.translate(error) or error
+        if isinstance(failure, CollectfastaError) and not isinstance(failure, StoreError):
+            raise
+        reason, is_transient = strategy.explain_error(failure), strategy.is_passing(failure)
+        if reason is None and (is_transient or isinstance(failure, StoreError)):
+            reason = f"{store.url} can't be used: {describe(failure, store.secrets)}"
+        if reason is None:
+            raise
+        if is_transient:
+            reason = again(reason)
+        if full:
+            reason += "\n" + describe(error, store.secrets, full=True)
+        # Without its cause, whose text may hold a signed URL.
+        raise CollectfastaError(redact(reason, store.secrets)) from None

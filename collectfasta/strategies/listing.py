@@ -6,6 +6,7 @@ import abc
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.storage import Storage
@@ -14,11 +15,11 @@ from typing_extensions import override
 from collectfasta.checksums import md5
 from collectfasta.errors import StoreError
 from collectfasta.patching import is_overridden
-from collectfasta.remote import RemoteIndex, RemoteObject, StoredObject, compare
+from collectfasta.remote import RemoteObject, StoredObject, compare
 from collectfasta.source import SourceFile
+from collectfasta.stores.store import leapfrog
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
 from collectfasta.strategies.contract import S
-from collectfasta.stores.store import leapfrog
 
 logger = logging.getLogger("collectfasta")
 
@@ -37,10 +38,10 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
     extend a strategy and override one: then that decides, file by file.
 
     Attributes:
-        index: What is known of the remote objects, once the command has planned.
+        index: The remote objects by name, once the command has listed them for overridden hooks.
     """
 
-    index: RemoteIndex | None = None
+    index: dict[str, RemoteObject] | None = None
 
     @cached_property
     def decides_by_hook(self) -> bool:
@@ -60,7 +61,7 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
         if not self.decides_by_hook:
             return self.list_named(names)
         try:
-            self.index = RemoteIndex(self.list_named(names), self.look_up)
+            self.index = {each.name: each for each in self.list_named(names)}
         except StoreError as error:
             if not error.denied:
                 raise
@@ -77,9 +78,34 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
             StoreError: ``denied`` where the credentials may not list.
         """
 
-    @abc.abstractmethod
     @override
-    def look_up(self, name: str) -> RemoteObject | None: ...
+    def look_up(self, name: str) -> RemoteObject | None:
+        """Ask for one object; one that may not be read exists, but is unknown."""
+        listed = self.store.head(self.object_key(name))
+        return RemoteObject.of(name, listed) if listed else None
+
+    @override
+    def upload(self, source: SourceFile) -> RemoteObject | None:
+        """Put a file over what is there, by one request where it is small."""
+        store, key = self.store, self.object_key(source.name)
+        if not store.saves_itself:
+            with source.open_body() as body:
+                payload = store.payload(key, body)
+                content: Any = payload.content
+                sent = body if content is body else body.encoded(content)
+                listed = store.put(key, sent, payload.headers)
+            return RemoteObject.of(source.name, listed, payload.headers_hash)
+        super().upload(source)
+        listed_now = store.head(key)
+        if listed_now is None:
+            return None
+        with source.open() as file:
+            headers_hash = store.payload(key, file).headers_hash
+        return RemoteObject.of(source.name, listed_now, headers_hash)
+
+    @override
+    def delete_files(self, names: Sequence[str]) -> None:
+        self.store.delete([self.object_key(name) for name in names])
 
     @override
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
@@ -141,31 +167,6 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
             yield RemoteObject.of(by_key[key], listed)
 
     @override
-    def look_up(self, name: str) -> RemoteObject | None:
-        """Ask for one object; one that may not be read exists, but is unknown."""
-        listed = self.store.head(self.object_key(name))
-        return RemoteObject.of(name, listed) if listed else None
-
-    @override
-    def upload(self, source: SourceFile) -> RemoteObject | None:
-        """Put a file into the bucket, over what is there, by one request where it is small."""
-        store, key = self.store, self.object_key(source.name)
-        if not store.saves_itself:
-            with source.open_body() as body:
-                payload = store.payload(key, body)
-                is_same = payload.content is body
-                sent = body if is_same else body.encoded(payload.content)
-                listed = store.put(key, sent, payload.headers)
-            return RemoteObject.of(source.name, listed, payload.headers_hash)
-        super().upload(source)
-        listed_now = store.head(key)
-        if listed_now is None:
-            return None
-        with source.open() as content:
-            headers_hash = store.payload(key, content).headers_hash
-        return RemoteObject.of(source.name, listed_now, headers_hash)
-
-    @override
     def list_stored(self) -> Iterable[StoredObject] | None:
         prefix = self.store.prefix
         if not prefix:
@@ -186,7 +187,3 @@ class CloudStrategy(ListingStrategy[S], CachingHashStrategy[S], abc.ABC):
             return not key.endswith("/") and self.object_key(key[len(self.store.prefix) :]) == key
         except (SuspiciousOperation, ValueError):
             return False
-
-    @override
-    def delete_files(self, names: Sequence[str]) -> None:
-        self.store.delete([self.object_key(name) for name in names])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from django.conf import settings as django_settings
 from django.core.files.storage import Storage
 from django.utils.module_loading import import_string
 from typing_extensions import override
@@ -108,6 +109,16 @@ def fits(strategy: type[Strategy[Any]], storage_class: type[Storage]) -> bool:
     """Return whether a strategy is made for a storage class, a parent of it, or any."""
     wanted = made_for(strategy)
     return wanted is None or wanted in _class_paths(storage_class)
+
+
+def find_storage_class(name: str) -> tuple[type[Any], dict[str, Any]]:
+    """Return the class and the options of an alias in ``STORAGES``, or the class of a path.
+
+    Raises:
+        ImportError: There is no such class.
+    """
+    configured = django_settings.STORAGES.get(name, {"BACKEND": name})
+    return import_string(configured["BACKEND"]), dict(configured.get("OPTIONS", {}))
 
 
 def _class_paths(cls: type) -> list[str]:

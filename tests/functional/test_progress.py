@@ -28,10 +28,10 @@ PIECES = {"UPLOAD", "PUT_BLOCK", "MULTIPART"}
 # A manage.py in whose process the log of a CI gets its lines soon.
 SOON = """
 import sys
-import collectfasta.displays as displays
+import collectfasta.terminal.progress as progress
 from django.core.management import execute_from_command_line
 
-displays._FIRST_LINE_SECONDS, displays._LINE_SECONDS, displays.Lines.seconds = 0.0, 0.1, 0.05
+progress._FIRST_LINE_SECONDS, progress._LINE_SECONDS, progress.Lines.seconds = 0.0, 0.1, 0.05
 execute_from_command_line(sys.argv)
 """
 # One that tells on its stderr whether tqdm was loaded.
@@ -206,10 +206,13 @@ class TestTerminal:
         assert "\x1b[2J" not in terminal.text
         assert r"a\x1b[2Jb\rc.js" in terminal.text
 
-    def test_a_narrow_one_is_kept_to(self, project: Project) -> None:
+    def test_a_narrow_one_is_kept_to_and_has_the_time_left(self, project: Project) -> None:
         with Terminal(columns=40) as terminal:
             terminal.run(project)
-            assert {len(frame) for frame in terminal.frames if "%|" in frame} == {39}
+            frames = [frame for frame in terminal.frames if "%" in frame]
+
+        assert frames
+        assert all(len(frame) <= 40 and "<" in frame for frame in frames)
 
     @pytest.mark.parametrize(
         ("options", "environment"),

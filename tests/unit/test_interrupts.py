@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from collectfasta.interrupts import STATUS, Watch, terminable
+from collectfasta.terminal.interrupts import STATUS, Watch, terminable
 from tests.conftest import MEASURING
 
 # Waited only by a test that fails.
@@ -108,8 +108,8 @@ class TestWatch:
 _SCRIPT = """
 import signal, sys, threading, time
 from contextlib import suppress
-from collectfasta import interrupts
-from collectfasta.interrupts import Watch
+from collectfasta.terminal import interrupts
+from collectfasta.terminal.interrupts import Watch
 
 interrupts._AT_ONCE_SECONDS = {at_once}
 interrupts._PATIENCE_SECONDS = {patience}
@@ -246,10 +246,15 @@ from django.conf import settings
 
 settings.configure()
 
-from collectfasta.management.unattended import UnattendedCommand
+from django.core.management.base import BaseCommand
+from collectfasta.terminal.session import Session
 
-class Command(UnattendedCommand):
+class Command(BaseCommand):
     requires_system_checks = []
+
+    def execute(self, *args, **options):
+        with Session(self, options, lambda: "Interrupted.", is_process=True):
+            return super().execute(*args, **options)
 
     def handle(self, **options):
         {handle}

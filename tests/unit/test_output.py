@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TextIO
 
 import pytest
 from django.core.management.base import OutputWrapper
 from django.core.management.color import no_style
 
-from collectfasta.output import SteadyStream, amount, count, style_for, telling_warnings
+from collectfasta.terminal.output import Output, amount, count, style_for, telling_warnings
 
 LOGGER = logging.getLogger("collectfasta")
 
@@ -21,109 +23,106 @@ class Terminal(io.StringIO):
         return True
 
 
-class TestIsatty:
-    def test_of_a_terminal(self) -> None:
-        assert SteadyStream(Terminal()).isatty()
-
-    def test_of_a_pipe(self) -> None:
-        assert not SteadyStream(io.StringIO()).isatty()
-
-    def test_of_no_stream(self) -> None:
-        assert not SteadyStream(None).isatty()
-
-    def test_of_a_closed_one(self) -> None:
-        stream = io.StringIO()
-        stream.close()
-        assert not SteadyStream(stream).isatty()
+@contextmanager
+def given_up(stream: TextIO) -> Iterator[TextIO]:
+    """Close a stream in the end whose closing would fail: it flushes once more."""
+    yield stream
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    stream.close()
 
 
-def test_a_text_is_written_where_the_bar_is_out_of_its_way() -> None:
-    out = io.StringIO()
-    stream = SteadyStream(out)
+@pytest.fixture
+def nobody() -> Iterator[TextIO]:
+    """The writing end of a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with given_up(open(writer, "w")) as stream:
+        yield stream
 
-    @contextmanager
-    def aside() -> Iterator[None]:
-        out.write("<")
-        yield
-        out.write(">")
 
-    stream.aside = aside
-    stream.write("text")
+@pytest.fixture
+def losses() -> list[str]:
+    """What the stream's owner was told."""
+    return []
 
-    assert out.getvalue() == "<text>"
+
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+class TestOutput:
+    @pytest.mark.parametrize(
+        ("stream", "is_terminal"),
+        [(Terminal(), True), (io.StringIO(), False), (None, False), (closed(), False)],
+        ids=["terminal", "pipe", "none", "closed"],
+    )
+    def test_only_a_terminal_is_one(self, stream: Any, is_terminal: bool) -> None:
+        assert Output(OutputWrapper(stream)).isatty() is is_terminal
+
+    def test_other_attributes_are_the_streams(self) -> None:
+        assert Output(OutputWrapper(io.StringIO("all of it"))).getvalue() == "all of it"
+
+    def test_a_text_is_written_where_the_bar_is_out_of_its_way(self) -> None:
+        out = io.StringIO()
+
+        @contextmanager
+        def aside() -> Iterator[None]:
+            out.write("<")
+            yield
+            out.write(">")
+
+        Output(OutputWrapper(out), aside).write("text")
+
+        assert out.getvalue() == "<text>"
+
+    def test_what_the_encoding_lacks_is_escaped(self, losses: list[str]) -> None:
+        body = io.BytesIO()
+        stream = Output(
+            OutputWrapper(io.TextIOWrapper(body, encoding="ascii")), on_loss=losses.append
+        )
+        stream.write("é.js")
+        stream.flush()
+
+        assert (body.getvalue(), losses) == (rb"\xe9.js", [])
 
 
 class TestLoss:
-    @pytest.fixture
-    def losses(self) -> list[str]:
-        return []
+    def test_of_what_nobody_reads_is_told_once(self, nobody: TextIO, losses: list[str]) -> None:
+        stream = Output(OutputWrapper(nobody), on_loss=losses.append)
+        for _ in range(3):
+            stream.write("a message")
+            stream.flush()
 
-    @pytest.fixture
-    def full(self, losses: list[str]) -> Iterator[SteadyStream]:
-        """A stream of a full disk."""
-        with suppress(OSError), open("/dev/full", "w") as file:
-            stream = SteadyStream(file, losses.append)
-            stream.is_steady = True
-            yield stream
+        assert losses == ["Broken pipe"]
 
-    def test_is_told_once(self, full: SteadyStream, losses: list[str]) -> None:
-        for _ in range(2):
-            full.write("text")
-            full.flush()
+    @pytest.mark.parametrize(
+        ("stream", "why"),
+        [(None, "it is closed"), (closed(), "ValueError: I/O operation on closed file")],
+        ids=["never there", "closed"],
+    )
+    def test_of_what_is_closed_is_told(self, losses: list[str], stream: Any, why: str) -> None:
+        Output(OutputWrapper(stream), on_loss=losses.append, is_process=True).write("a message")
+        assert losses == [why]
 
-        assert losses == ["No space left on device"]
-
-    def test_of_a_stream_that_was_never_there_is_told(self, losses: list[str]) -> None:
-        stream = SteadyStream(None, losses.append)
-        stream.is_steady = True
-        stream.write("text")
+    def test_of_the_processs_own_stream_does_not_fail_its_end(self, nobody: TextIO) -> None:
+        """The interpreter flushes it once more."""
+        stream = Output(OutputWrapper(nobody), is_process=True)
+        stream.write("a message")
         stream.flush()
 
-        assert losses == ["it is closed"]
+        nobody.flush()
 
-    def test_of_a_stream_that_is_closed_is_told(self, losses: list[str]) -> None:
-        closed = io.StringIO()
-        closed.close()
-        stream = SteadyStream(closed, losses.append)
-        stream.is_steady = True
-        stream.write("text")
+    def test_of_a_stream_of_the_callers_leaves_it_as_it_is(self, nobody: TextIO) -> None:
+        stream = Output(OutputWrapper(nobody))
+        stream.write("a message")
+        stream.flush()
 
-        assert losses == ["ValueError: I/O operation on closed file"]
-
-    def test_is_the_callers_where_the_stream_is_not_steady(self, full: SteadyStream) -> None:
-        full.is_steady = False
-        full.write("text")
-        with pytest.raises(OSError, match="No space left"):
-            full.flush()
-
-    def test_does_not_fail_the_interpreters_end(
-        self, full: SteadyStream, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        file = vars(full)["_stream"]
-        monkeypatch.setattr("sys.stdout", file)
-        full.write("text")
-        full.end()
-
-        file.flush()
-
-    def test_of_a_stream_of_the_callers_leaves_it_as_it_is(self, full: SteadyStream) -> None:
-        file = vars(full)["_stream"]
-        full.write("text")
-        full.end()
-
-        with pytest.raises(OSError, match="No space left"):
-            file.flush()
-
-
-def test_what_the_encoding_lacks_is_escaped() -> None:
-    body = io.BytesIO()
-    stream = SteadyStream(io.TextIOWrapper(body, encoding="ascii"))
-    stream.is_steady = True
-
-    stream.write("é.js")
-    stream.flush()
-
-    assert body.getvalue() == rb"\xe9.js"
+        with pytest.raises(BrokenPipeError):
+            nobody.flush()
 
 
 class TestStyleFor:
@@ -133,6 +132,7 @@ class TestStyleFor:
         monkeypatch.setattr("django.core.management.color.supports_color", lambda: True)
         monkeypatch.delenv("NO_COLOR", raising=False)
         monkeypatch.delenv("DJANGO_COLORS", raising=False)
+        monkeypatch.setenv("TERM", "xterm")
 
     def test_a_terminal_is_coloured(self) -> None:
         style = style_for(OutputWrapper(Terminal()))
@@ -144,10 +144,11 @@ class TestStyleFor:
     def test_no_color_takes_colours_from_a_terminal(self) -> None:
         assert style_for(OutputWrapper(Terminal()), no_color=True) is no_style()
 
-    def test_the_variable_takes_colours_from_a_terminal(
-        self, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+    def test_a_variable_takes_colours_from_a_terminal(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str
     ) -> None:
-        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setenv(name, value)
         assert style_for(OutputWrapper(Terminal())) is no_style()
 
     def test_force_color_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,20 @@ from dataclasses import replace
 
 import pytest
 
-from collectfasta.progress import Progress, ShownProgress, State, Step
+from collectfasta.terminal.progress import (
+    Display,
+    Lines,
+    Progress,
+    State,
+    Step,
+    in_words,
+)
 
 # Waited only by a test that fails.
 WAIT_SECONDS = 30.0
 
 
-class Recording:
+class Recording(Display):
     """A display that keeps what it is shown."""
 
     seconds = 0.001
@@ -27,7 +34,6 @@ class Recording:
         self.ended: list[tuple[State, bool]] = []
         self.hidden = 0
         self.threads: set[str] = set()
-        self.is_amid_a_line = False
         self.on_show: Callable[[], object] = lambda: None
 
     def show(self, state: State) -> None:
@@ -46,6 +52,10 @@ class Recording:
         while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.001)
+
+
+def shown_on(display: Recording) -> Progress:
+    return Progress(lambda: display)
 
 
 def drawing_threads() -> list[threading.Thread]:
@@ -150,32 +160,32 @@ class TestProgress:
             assert not progress.is_amid_a_line
 
 
-class TestShownProgress:
+class TestShowing:
     @pytest.fixture
     def display(self) -> Recording:
         return Recording()
 
     def test_shows_a_step_at_once(self, display: Recording) -> None:
         display.seconds = WAIT_SECONDS
-        with ShownProgress(display).step("Sending", total=3):
+        with shown_on(display).step("Sending", total=3):
             assert [each.done for each in display.shown] == [0]
 
     def test_shows_a_step_while_its_own_thread_waits(self, display: Recording) -> None:
-        with ShownProgress(display).step("Sending", total=3) as step:
+        with shown_on(display).step("Sending", total=3) as step:
             step.advance()
             display.wait_for(lambda: display.shown[-1].done == 1)
 
         assert "collectfasta-progress" in display.threads
 
     def test_ends_with_all_that_was_counted(self, display: Recording) -> None:
-        with ShownProgress(display).step("Sending", total=3) as step:
+        with shown_on(display).step("Sending", total=3) as step:
             step.advance(3)
 
         ((state, failed),) = display.ended
         assert (state.done, failed) == (3, False)
 
     def test_shows_nothing_after_the_end(self, display: Recording) -> None:
-        with ShownProgress(display).step("Sending", total=3):
+        with shown_on(display).step("Sending", total=3):
             pass
 
         shown = len(display.shown)
@@ -184,14 +194,14 @@ class TestShownProgress:
 
     @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
     def test_ends_a_step_that_fails(self, display: Recording, error: type[BaseException]) -> None:
-        with suppress(error), ShownProgress(display).step("Sending", total=3):
+        with suppress(error), shown_on(display).step("Sending", total=3):
             raise error
 
         assert [failed for _, failed in display.ended] == [True]
         assert drawing_threads() == []
 
     def test_shows_no_step_that_has_nothing_to_do(self, display: Recording) -> None:
-        with ShownProgress(display).step("Sending", total=0):
+        with shown_on(display).step("Sending", total=0):
             pass
 
         assert display.shown == []
@@ -203,7 +213,7 @@ class TestShownProgress:
             raise RuntimeError("can't start new thread")
 
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        with ShownProgress(display).step("Sending", total=3) as step:
+        with shown_on(display).step("Sending", total=3) as step:
             step.advance(3)
 
         assert [each.done for each in display.shown] == [0]
@@ -212,7 +222,7 @@ class TestShownProgress:
     def test_is_hidden_and_not_shown_while_something_else_is_written(
         self, display: Recording
     ) -> None:
-        progress = ShownProgress(display)
+        progress = shown_on(display)
         with progress.step("Sending", total=3):
             display.wait_for(lambda: len(display.shown) > 3)
             with progress.aside():
@@ -224,7 +234,7 @@ class TestShownProgress:
 
     def test_may_be_written_by_what_is_hidden_for_writing(self, display: Recording) -> None:
         """The stream that it is drawn on is the one that messages are written to."""
-        progress = ShownProgress(display)
+        progress = shown_on(display)
 
         def write() -> None:
             with progress.aside():
@@ -235,5 +245,67 @@ class TestShownProgress:
             display.wait_for(lambda: display.hidden > 3)
 
     def test_tells_whether_it_is_amid_a_line(self, display: Recording) -> None:
+        progress = shown_on(display)
         display.is_amid_a_line = True
-        assert ShownProgress(display).is_amid_a_line
+        with progress.step("Sending", total=3):
+            assert progress.is_amid_a_line
+
+    def test_has_one_display_which_the_first_step_makes(self, display: Recording) -> None:
+        made: list[Recording] = []
+
+        def make() -> Recording:
+            made.append(display)
+            return display
+
+        progress = Progress(make)
+        assert made == []
+        for _ in range(2):
+            with progress.step("Sending", total=3):
+                pass
+
+        assert made == [display]
+
+
+SENDING = State("Sending", "file", 1200, 3000, 41 * 1024**2, 100 * 1024**2, 10.0)
+
+
+class TestLines:
+    def test_come_after_10_seconds_and_then_in_30_each(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now, written = [1000.0], list[str]()
+        monkeypatch.setattr("collectfasta.terminal.progress.time.monotonic", lambda: now[0])
+        lines, seconds = Lines(written.append), list[int]()
+        for second in range(100):
+            now[0] = 1000.0 + second
+            before = len(written)
+            lines.show(SENDING)
+            seconds += [second] * (len(written) - before)
+
+        assert seconds == [10, 40, 70]
+        assert {*written} == {f"{in_words(SENDING)}\n"}
+
+    def test_end_and_hide_without_a_line(self) -> None:
+        written: list[str] = []
+        lines = Lines(written.append)
+        lines.hide()
+        lines.end(SENDING, failed=True)
+        assert written == []
+
+
+class TestInWords:
+    def test_has_files_bytes_and_the_time_left(self) -> None:
+        words = in_words(SENDING)
+        assert words == "Sending: 1,200 of 3,000 files, 41.0 MB of 100.0 MB, 15 s left."
+
+    def test_has_minutes_where_there_are_many_seconds(self) -> None:
+        assert in_words(replace(SENDING, seconds=200.0)).endswith(", 5 min left.")
+
+    def test_has_the_time_so_far_where_nothing_is_done(self) -> None:
+        words = in_words(replace(SENDING, done=0, size=0))
+        assert words == "Sending: 0 of 3,000 files, 0 bytes of 100.0 MB, 10 s so far."
+
+    @pytest.mark.parametrize(("done", "words"), [(1, "1 request, "), (None, "")])
+    def test_has_no_more_numbers_than_are_known(self, done: int | None, words: str) -> None:
+        state = State("Listing", "request", done, None, 0, 0, 12.0)
+        assert in_words(state) == f"Listing: {words}12 s so far."

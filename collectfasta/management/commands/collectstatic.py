@@ -1,46 +1,41 @@
-"""Django's ``collectstatic``, with one deploy in the place of copying file by file."""
+"""Django's ``collectstatic``, with one deploy in place of copying file by file."""
 
 from __future__ import annotations
 
-from contextlib import closing
 from itertools import chain
-from types import SimpleNamespace
 from typing import Any
 
 from django.conf import STATICFILES_STORAGE_ALIAS
 from django.conf import settings as django_settings
+from django.contrib.staticfiles.management.commands import collectstatic
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage
 from django.core.management.base import CommandError, CommandParser
 
 from collectfasta import checks, settings
+from collectfasta.deploy.commit import StaleObjects
+from collectfasta.deploy.deploy import Deploy
+from collectfasta.deploy.report import Report, ReportError, check_path, summary, write_report
 from collectfasta.errors import CollectfastaError, describe, printable, redact
-from collectfasta.management.deploying import DeployingCommand
-from collectfasta.management.reporting import reporting
-from collectfasta.management.unattended import UnattendedCommand
 from collectfasta.options import Options, add_options, read_options, refuse_ours
-from collectfasta.output import style_for
-from collectfasta.record import Record
-from collectfasta.report import ReportError, check_path
-from collectfasta.shadowing import unwrapped
-from collectfasta.source import SourceFile
-from collectfasta.staging import printable_outcome
+from collectfasta.patching import unwrapped
 from collectfasta.strategies import Strategy, load_strategy
 from collectfasta.strategies.selection import explain_unmade, strategy_for
+from collectfasta.terminal.session import Session
 
 
-class Command(UnattendedCommand, DeployingCommand):
+class Command(collectstatic.Command):
     """Collect static files and send to the storage what it doesn't have.
 
-    Django's command finds the files, asks its questions and writes its summary. Where a strategy
-    goes with the storage, what is found is planned, transferred and committed as a whole;
-    otherwise all is Django's.
+    Django's command finds the files, asks for confirmation and writes its summary. Where a strategy
+    goes with the storage, the files are deployed as a whole; otherwise Django does everything.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.sources = {}
+    _is_process = False
+    _session: Session | None = None
+    deploy: Deploy | None = None
+    facts: str | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add Collectfasta's options to Django's."""
@@ -54,89 +49,111 @@ class Command(UnattendedCommand, DeployingCommand):
             kwargs["app_configs"] = checks.all_other_apps()
         return kwargs
 
-    def is_attended(self, options: dict[str, Any]) -> bool:
-        """Return whether Collectfasta is off; settings that are yet to be refused are its own."""
-        try:
-            return bool(options.get("disable_collectfasta")) or not settings.enabled
-        except ValueError:
-            return False
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run the command as what this process is for."""
+        self._is_process = True
+        super().run_from_argv(argv)
 
-    def interrupted(self) -> str:
-        """Return what the user has to know when the deploy was interrupted."""
-        unpublished = "the manifest was not published, " if self.is_unpublished else ""
-        return f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest."
-
-    def _execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command; behind Django's summary say what it took, and write the report."""
-        self.is_unpublished, self.options, self.record = False, Options(), Record()
-        with reporting(lambda: self.record, self.interrupted, lambda text: self.stderr.write(text)):
-            output = super()._execute(*args, **options)
-        if self.facts and self.verbosity >= 1:
-            self.stdout.write(self.facts, self.style.SUCCESS)
-        return output
-
-    def set_options(self, **options: Any) -> None:
-        """Take Django's options, and make the strategy unless Django's own way is asked for.
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command; after Django's summary print what it took, and write the report.
 
         Raises:
-            CommandError: Collectfasta's settings can't be used.
+            CommandError: It failed, or was interrupted.
+        """
+        self.deploy, self.facts, self.report = None, None, Report()
+        # Wrong settings are Collectfasta's to refuse.
+        if options.get("disable_collectfasta") or settings.valid("enabled") is False:
+            return self._execute(*args, **options)
+        with Session(self, options, self._interrupted, is_process=self._is_process) as session:
+            self._session = session
+            try:
+                output = self._execute(*args, **options)
+            except BaseException as error:
+                self._report_failure(error)
+                raise
+            if self.facts and self.verbosity >= 1:
+                self.stdout.write(self.facts, self.style.SUCCESS)
+            try:
+                self._write_report("succeeded", None)
+            except ReportError as failure:
+                raise CommandError(f"All is done, but: {failure}") from None
+        return output
+
+    def _execute(self, *args: Any, **options: Any) -> str | None:
+        output: str | None = super().execute(*args, **options)
+        return output
+
+    def _interrupted(self) -> str:
+        """Return what the user has to know when the deploy was interrupted."""
+        is_unpublished = self.deploy is not None and self.deploy.is_unpublished
+        unpublished = "the manifest was not published, " if is_unpublished else ""
+        return f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest."
+
+    def _report_failure(self, error: BaseException) -> None:
+        status, text = "failed", describe(error, settings.secrets())
+        if isinstance(error, KeyboardInterrupt):
+            status, text = "interrupted", self._interrupted()
+        elif isinstance(error, CommandError):
+            status, text = "differs" if self.report.differs else "failed", str(error)
+        try:
+            self._write_report(status, text)
+        except ReportError as failure:
+            # What has failed before is why the command ends.
+            self.stderr.write(str(failure))
+
+    def _write_report(self, status: str, error: str | None) -> None:
+        path = self.report.options.report
+        if path is not None:
+            write_report(path, self.report, status=status, error=error)
+
+    def set_options(self, **options: Any) -> None:
+        """Take Django's options, and make the deploy unless Django's own way is asked for.
+
+        Raises:
+            CommandError: Collectfasta's settings or options can't be used.
         """
         super().set_options(**options)
-        self.sources, self.strategy, self.facts = {}, None, None
-        colors = {name: options.get(name, False) for name in ("no_color", "force_color")}
-        self.style = style_for(self.stdout, **colors)
-        where = self._where_django_works(options)
-        if where:
-            self._refuse_ours(options, where)
-            return
-        self._refuse_problems()
-        self._take(self._read_options(options))
-        self.strategy = self.record.strategy = self._make_strategy()
-        if self.strategy is None:
-            # Nothing is known of what Django does, so there is nothing to report.
-            self.record = Record()
-            name = self.storage.__class__.__name__
-            self._refuse_ours(options, f"for {name}, which it has no strategy for")
-        self.show_progress(self.verbosity if self.strategy else 0)
+        try:
+            where = self._where_django_works(options)
+            if where:
+                refuse_ours(options, where)
+                return
+            self._refuse_problems()
+            self._take(read_options(options))
+            strategy = self._make_strategy()
+            if strategy is None:
+                # Nothing is known of what Django does, so there is nothing to report.
+                self.report = Report()
+                name = self.storage.__class__.__name__
+                refuse_ours(options, f"for {name}, which it has no strategy for")
+                return
+        except (ReportError, ValueError) as error:
+            raise CommandError(str(error)) from None
+        self.storage = strategy.target_storage
+        assert self._session is not None  # noqa: S101 - for the type checker
+        self.deploy = Deploy(strategy, self.report, self, self._session.progress)
 
     def _where_django_works(self, options: dict[str, Any]) -> str | None:
-        """Return what makes Django's own way to be taken, None where nothing does."""
+        """Return what makes Django do everything, None where nothing does."""
         if options.get("disable_collectfasta"):
             return "with --disable-collectfasta"
         if self.symlink:
             return "with --link"
-        return None if self._is_enabled() else "while COLLECTFASTA_ENABLED is False"
-
-    @staticmethod
-    def _refuse_ours(options: dict[str, Any], where: str) -> None:
-        try:
-            refuse_ours(options, where)
-        except ValueError as error:
-            raise CommandError(str(error)) from None
+        return None if settings.enabled else "while COLLECTFASTA_ENABLED is False"
 
     def _take(self, options: Options) -> None:
         """Take the options of a run that begins now.
 
         Raises:
-            CommandError: The report can't be written.
+            ReportError: The report can't be written.
         """
         if options.report is not None:
-            try:
-                check_path(options.report)
-            except ReportError as error:
-                raise CommandError(str(error)) from None
-        self.options, self.record = options, Record(options)
+            check_path(options.report)
+        self.report = Report(options)
         self.dry_run = options.dry_run
         if options.check:
             # Nothing is written, so there is nothing to confirm.
             self.interactive = False
-
-    @staticmethod
-    def _is_enabled() -> bool:
-        try:
-            return settings.enabled
-        except ValueError as error:
-            raise CommandError(str(error)) from None
 
     @staticmethod
     def _load_strategy() -> type[Strategy[Storage]] | None:
@@ -147,16 +164,9 @@ class Command(UnattendedCommand, DeployingCommand):
     @staticmethod
     def _refuse_problems() -> None:
         for problem in chain.from_iterable(check(None) for check in checks.ALL_CHECKS):
-            # Warnings are told before the command, where checks are run at all.
+            # Warnings are shown before the command, where checks are run at all.
             if problem.is_serious():
                 raise CommandError(f"{problem.msg} {problem.hint or ''}".rstrip())
-
-    @staticmethod
-    def _read_options(options: dict[str, Any]) -> Options:
-        try:
-            return read_options(options)
-        except ValueError as error:
-            raise CommandError(str(error)) from None
 
     def _make_strategy(self) -> Strategy[Any] | None:
         failure = self._explain_storage()
@@ -168,12 +178,11 @@ class Command(UnattendedCommand, DeployingCommand):
             self.log(f"Collectfasta has no strategy for {name}: Django's own way is taken.")
             return None
         strategy = strategy_class(self.storage)
-        strategy.dry_run = self.options.dry_run
-        self.storage = strategy.target_storage
+        strategy.dry_run = self.report.options.dry_run
         return strategy
 
     def _explain_storage(self) -> str | None:
-        """Make the storage, and say why it can't be made; None if it can.
+        """Make the storage, and return why it can't be made; None if it can.
 
         A manifest storage loads the manifest of the last deploy there, whatever that has become.
         """
@@ -182,11 +191,12 @@ class Command(UnattendedCommand, DeployingCommand):
         except ImproperlyConfigured:
             raise
         except Exception as error:  # noqa: BLE001 - it may ask its remote, by any SDK
-            cause = describe(error, settings.secrets(), full=self.options.full)
+            full = self.report.options.full
+            cause = describe(error, settings.secrets(), full=full)
             reason = explain_unmade(django_settings.STORAGES[STATICFILES_STORAGE_ALIAS], error)
             if reason:
                 reason = redact(reason, settings.secrets())
-                return f"{reason}\n{cause}" if self.options.full else reason
+                return f"{reason}\n{cause}" if full else reason
             return (
                 f"The storage of the static files can't be made: {cause}\n"
                 "If it is the manifest of an earlier deploy that can't be loaded, delete that: it "
@@ -196,7 +206,7 @@ class Command(UnattendedCommand, DeployingCommand):
 
     def log(self, msg: str, level: int = 2) -> None:
         """Print a line, in which no name of a file can end it or steer the terminal."""
-        super().log(msg if self.strategy is None else printable(msg), level)
+        super().log(msg if self.deploy is None else printable(msg), level)
 
     def warn(self, msg: str) -> None:
         """Print a line that the user should see."""
@@ -204,38 +214,60 @@ class Command(UnattendedCommand, DeployingCommand):
             self.stdout.write(printable(msg), self.style.WARNING)
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Storage) -> None:
-        """Gather a file that a finder found; all are deployed as a whole later."""
-        if self.strategy is None:
+        """Gather a file that a finder has found; all are deployed as a whole later."""
+        if self.deploy is None:
             super().copy_file(path, prefixed_path, source_storage)
         else:
-            source = SourceFile(path, prefixed_path, source_storage)
-            self.sources[self.strategy.place(source)] = None
+            self.deploy.find(path, prefixed_path, source_storage)
 
     def clear_dir(self, path: str) -> None:
-        """Delete nothing yet: what is left over is deleted when everything else is in place."""
-        if self.strategy is None:
+        """Delete nothing yet: stale objects are deleted when everything else is in place."""
+        if self.deploy is None:
             super().clear_dir(path)
 
-    def collect(self) -> dict[str, list[str]]:
-        """Let Django find the files, and deploy them when it would post-process them."""
-        if self.strategy is None:
-            return self._collect()
-        steps = self.deploy(self.strategy, self.post_process)
-        storage, post_process = self.storage, self.post_process
-        # All that Django's collect() asks of its storage is to post-process.
-        stand_in = SimpleNamespace(post_process=lambda *_, **__: map(printable_outcome, steps))
-        self.storage, self.post_process = stand_in, True
+    def clear_stale(self, stale: StaleObjects) -> None:
+        """Let Django's own method name, count and delete stale objects."""
+        storage, verbosity = self.storage, self.verbosity
+        self.storage = stale
+        if self.report.options.prune and self.dry_run and verbosity:
+            # From 6.0 on, Django prints these at verbosity 2; copies it prints at 1.
+            self.verbosity = max(verbosity, 2)
         try:
-            # Closed, because Django's loop may end before it does: what it has set up ends here.
-            with closing(steps):
-                return self._collect()
+            super().clear_dir("")
+        finally:
+            self.storage, self.verbosity = storage, verbosity
+
+    def collect(self) -> dict[str, list[str]]:
+        """Let Django find the files and post-process them, then deploy them.
+
+        Raises:
+            CommandError: They could not be deployed.
+        """
+        if self.deploy is None:
+            return self._collect()
+        storage = self.storage
+        # All that Django's collect() asks of its storage is to post-process.
+        self.storage = self.deploy
+        try:
+            with self.deploy:
+                collected = self._collect()
+                self.facts = self.deploy.finish()
         except CollectfastaError as error:
             failure = str(error)
+        else:
+            collected["modified"] = self.copied_files + self.symlinked_files
+            self.facts = self.facts or self._summary()
+            return collected
         finally:
-            self.storage, self.post_process = storage, post_process
+            self.storage = storage
         # Out here it has no context, whose texts may hold a signed URL.
         raise CommandError(failure)
 
     def _collect(self) -> dict[str, list[str]]:
         collected: dict[str, list[str]] = super().collect()
         return collected
+
+    def _summary(self) -> str:
+        assert self.deploy is not None  # noqa: S101 - for the type checker
+        name = type(self.deploy.strategy).__name__
+        return summary(self.report, name, verbose=self.verbosity >= 2)

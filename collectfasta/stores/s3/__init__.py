@@ -1,1 +1,1 @@
-"""Amazon S3, and services that speak its protocol."""
+"""S3 and what speaks its protocol."""

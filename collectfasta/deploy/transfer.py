@@ -1,0 +1,213 @@
+"""Transfer: send what a plan says, read every result, and send transient failures again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from collectfasta.deploy.plan import Decision
+from collectfasta.deploy.report import Report, Sent, reason_of
+from collectfasta.errors import StoreError
+from collectfasta.executor import Executor
+from collectfasta.remote import CachedChecksum
+from collectfasta.source import Body, SourceFile, md5_of
+from collectfasta.strategies.contract import Strategy
+from collectfasta.terminal.progress import Progress, Step
+
+T = TypeVar("T")
+
+logger = logging.getLogger("collectfasta")
+
+# When this many files fail for one reason and none was sent, or this many more in a row, the next
+# thousand files will not fare better.
+_ABORT_AFTER = 3
+_ABORT_AFTER_MIDWAY = 20
+
+# Between the rounds: each request has been repeated by then, for some seconds. A service that is
+# overloaded gets fewer at a time.
+PAUSE_SECONDS = 2.0
+_THREADS_OF_SECOND_ROUND = 8
+
+
+def transfer(
+    uploads: Sequence[Decision],
+    strategy: Strategy[Any],
+    report: Report,
+    *,
+    threads: int,
+    on_sent: Callable[[SourceFile], None],
+    progress: Progress,
+) -> None:
+    """Send files, the largest first.
+
+    Transient failures are sent once more, when all others have been tried. Where the remote refuses
+    file after file for one reason, the rest is not tried.
+
+    Args:
+        uploads: What to send.
+        strategy: Sends a file.
+        report: Is kept up to date, so that an interrupted transfer is known too.
+        threads: Files sent at a time; 0 sends inline.
+        on_sent: Called in this thread for each file that was sent.
+        progress: Shows how many files and bytes were sent.
+    """
+    uploads = sorted(uploads, key=lambda each: each.source.size or 0, reverse=True)
+    report.asked += len(uploads)
+    size = sum(each.source.size or 0 for each in uploads)
+    sending = progress.step("Sending", total=len(uploads), size=size)
+    with strategy.store.exact_names(), sending as step:
+        transferring = _Transfer(strategy, report, on_sent, step)
+        transferring.send(uploads, threads)
+        again = transferring.take_back(uploads)
+        if again:
+            time.sleep(PAUSE_SECONDS)
+            transferring.send(again, min(threads, _THREADS_OF_SECOND_ROUND))
+
+
+class _Streak:
+    """The failures for one reason that began after all that succeeded.
+
+    A success says nothing of what began after it: of many threads one may be slow.
+    """
+
+    def __init__(self) -> None:
+        self._reason: Hashable = None
+        self._positions: list[int] = []
+        self._last_success = -1
+
+    def end(self, position: int) -> None:
+        """Note a success, by its position among everything that was begun."""
+        self._last_success = max(self._last_success, position)
+        self._positions = [each for each in self._positions if each > position]
+
+    def extend(self, position: int, reason: Hashable) -> int:
+        """Add a failure, and return how many there are; none where it is a file's own."""
+        if position < self._last_success:
+            return 0
+        if reason != self._reason:
+            self._reason, self._positions = reason, []
+        self._positions.append(position)
+        return len(self._positions) if reason is not None else 0
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    strategy: Strategy[Any]
+    report: Report
+    on_sent: Callable[[SourceFile], None]
+    step: Step
+
+    def send(self, uploads: Sequence[Decision], threads: int) -> None:
+        """Send files until all are tried, or the remote refuses one after the other."""
+        report, streak, aborted = self.report, _Streak(), threading.Event()
+
+        def abort() -> None:
+            aborted.set()
+            self.strategy.store.abort()
+
+        executor = Executor(threads, abort)
+        send = partial(_send, self.strategy, self.step, aborted)
+        with closing(executor.run(send, [*enumerate(uploads)])) as outcomes:
+            for (position, decision), sent, failure in outcomes:
+                error = _attempt(self.on_sent, decision.source) if failure is None else failure
+                if error is None:
+                    report.sent.append(sent)
+                    streak.end(position)
+                    continue
+                report.failures[decision.source.name] = error
+                most = _ABORT_AFTER_MIDWAY if report.sent else _ABORT_AFTER
+                length = streak.extend(position, reason_of(error, self.strategy))
+                if length >= most and report.refusal is None:
+                    report.refusal = error
+                    executor.cancel()
+
+    def take_back(self, uploads: Sequence[Decision]) -> list[Decision]:
+        """Remove transient failures from the report, and return what to send again."""
+        report, is_transient = self.report, self.strategy.is_passing
+        transient = {name: each for name, each in report.failures.items() if is_transient(each)}
+        if not transient or (report.refusal is not None and not is_transient(report.refusal)):
+            return []
+        first = next(iter(transient.values()))
+        logger.warning(
+            "%d of %d files were not sent for a reason that may pass (%s). Sending them again.",
+            len(transient) + report.untried,
+            report.asked,
+            kind_of(first),
+        )
+        for name in transient:
+            del report.failures[name]
+        report.refusal = None
+        done = {*report.failures, *(each.decision.source.name for each in report.sent)}
+        return [each for each in uploads if each.source.name not in done]
+
+
+def again_if_transient(strategy: Strategy[Any], attempt: Callable[[], T]) -> T:
+    """Do what changes nothing when done twice, once more if its failure is transient.
+
+    Args:
+        strategy: Knows such failures.
+        attempt: Lists, heads or deletes.
+    """
+    try:
+        return attempt()
+    except Exception as error:
+        if not strategy.is_passing(error):
+            raise
+        logger.warning(
+            "%s failed for a reason that may pass (%s). Trying again.",
+            strategy.store.url,
+            kind_of(error),
+        )
+    time.sleep(PAUSE_SECONDS)
+    return attempt()
+
+
+def kind_of(error: Exception) -> str:
+    """Name an error by what all errors of its kind have in common."""
+    return error.kind if isinstance(error, StoreError) else type(error).__name__
+
+
+def _send(
+    strategy: Strategy[Any], step: Step, aborted: threading.Event, item: tuple[int, Decision]
+) -> Sent:
+    decision = item[1]
+    with step.file(decision.source.size or 0) as move:
+
+        def on_read(position: int) -> None:
+            if aborted.is_set():
+                raise InterruptedError("interrupted")
+            move(position)
+
+        # Where nothing is cached, nothing needs a checksum.
+        is_hashed = strategy.store.identity is not None
+        with decision.source.open_body(is_hashed=is_hashed, on_read=on_read) as body:
+            return _upload(strategy, decision, body)
+
+
+def _upload(strategy: Strategy[Any], decision: Decision, body: Body) -> Sent:
+    try:
+        remote = strategy.upload(decision.source.with_body(body))
+    except Exception:
+        # If it has changed, that is why: for instance of a server that refuses a checksum.
+        body.check()
+        raise
+    body.check()
+    size = body.size if remote is None or remote.size is None else remote.size
+    if not strategy.store.identity or remote is None or not remote.version:
+        return Sent(decision, size or 0, None)
+    checksum = body.md5 or md5_of(decision.source)
+    return Sent(decision, size or 0, CachedChecksum(remote.version, checksum, remote.headers))
+
+
+def _attempt(hook: Callable[[SourceFile], None], source: SourceFile) -> Exception | None:
+    try:
+        hook(source)
+    except Exception as error:  # noqa: BLE001 - a user's hook: its failure is the file's
+        return error
+    return None

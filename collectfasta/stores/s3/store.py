@@ -1,0 +1,152 @@
+"""A bucket on S3: obstore where it sends exactly what boto3 would, boto3 for the rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from typing_extensions import override
+
+from collectfasta import settings
+from collectfasta.checksums import Checksum
+from collectfasta.remote import Listed
+from collectfasta.source import Body
+from collectfasta.stores.s3.base import AFTER, BucketStore
+from collectfasta.stores.s3.boto3 import Boto3Store
+from collectfasta.stores.s3.connection import UnsupportedError
+from collectfasta.stores.store import Entry, Page
+
+if TYPE_CHECKING:
+    from collectfasta.stores.s3.obstore import ObstoreStore
+
+T = TypeVar("T")
+
+
+class S3Store(BucketStore):
+    """Make each request by obstore, if it is installed, or else by boto3.
+
+    A boto3 client takes more time to make than obstore needs to send a few hundred files, so it is
+    made when the first request needs it.
+    """
+
+    def __init__(self, storage: Any) -> None:
+        super().__init__(storage)
+        self._exact = Boto3Store(storage)
+        self._lock = threading.RLock()
+        # In the order in which they were met; a dict, because several threads may add to it.
+        self._reasons: dict[str, None] = {}
+        self._is_given_up = False
+
+    @override
+    def prepare(self, threads: int) -> None:
+        super().prepare(threads)
+        self._exact.prepare(threads)
+
+    @cached_property
+    def _made_fast(self) -> ObstoreStore | None:
+        try:
+            return _make_fast(self.storage)
+        except UnsupportedError as error:
+            self._reasons[str(error)] = None
+            return None
+
+    @property
+    def _fast(self) -> ObstoreStore | None:
+        with self._lock:
+            return None if self._is_given_up else self._made_fast
+
+    @property
+    def _made(self) -> list[BucketStore]:
+        fast: ObstoreStore | None = vars(self).get("_made_fast")
+        return [fast, self._exact] if fast else [self._exact]
+
+    @property
+    @override
+    def sender(self) -> str | None:
+        """What made the requests, and why it was not obstore alone."""
+        names = [each.sender or "" for each in self._made if each.requests]
+        reasons = f" ({'; '.join(self._reasons)})" if "boto3" in names else ""
+        return " and ".join(names) + reasons
+
+    @property
+    @override
+    def requests(self) -> int:
+        """How many requests were made so far, with those that boto3 repeated."""
+        return sum(each.requests or 0 for each in self._made)
+
+    @property
+    @override
+    def secrets(self) -> list[str]:
+        return [text for each in self._made for text in each.secrets]
+
+    def _do(self, request: Callable[[BucketStore], T]) -> T:
+        fast = self._fast
+        if fast is not None:
+            try:
+                return request(fast)
+            except UnsupportedError as error:
+                self._reasons[str(error)] = None
+                self._is_given_up = self._is_given_up or error.permanent
+        return request(self._exact)
+
+    @override
+    def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
+        """Return a page of a listing; without ``start``, of one with exact keys."""
+        if token.startswith(AFTER):
+            after, token = token.removeprefix(AFTER), ""
+        elif start and not token:
+            page = self._do(lambda store: store.list(prefix, start, after=after))
+            return replace(page, entries=[*map(self._checkable, page.entries)])
+        return self._exact.list(prefix, start, after=after, token=token)
+
+    def _checkable(self, entry: Entry) -> Entry:
+        if entry.listed.version:
+            return entry
+
+        def read_checksum() -> Checksum | None:
+            listed = self.head(entry.key)
+            return listed.checksum if listed else None
+
+        return Entry(entry.key, replace(entry.listed, read_checksum=read_checksum))
+
+    @override
+    def head(self, key: str) -> Listed | None:
+        return self._do(lambda store: store.head(key))
+
+    @override
+    def get(self, key: str) -> bytes:
+        return self._do(lambda store: store.get(key))
+
+    @override
+    def put_whole(self, key: str, body: bytes | Body, size: int, headers: Mapping[str, Any]) -> str:
+        return self._do(lambda store: store.put_whole(key, body, size, headers))
+
+    @override
+    def put_parts(self, key: str, body: Body, size: int, headers: Mapping[str, Any]) -> str:
+        return self._do(lambda store: store.put_parts(key, body, size, headers))
+
+    @override
+    def delete(self, keys: Sequence[str]) -> None:
+        self._do(lambda store: store.delete(keys))
+
+    @override
+    def abort(self) -> None:
+        self._exact.abort()
+
+
+def _make_fast(storage: Any) -> ObstoreStore:
+    """Make the store that can stand in for the storage's boto3 client.
+
+    Raises:
+        UnsupportedError: None can.
+    """
+    if settings.s3_engine == "boto3":
+        raise UnsupportedError("COLLECTFASTA_S3_ENGINE")
+    try:
+        from collectfasta.stores.s3.obstore import ObstoreStore
+    except ImportError:
+        raise UnsupportedError("obstore is not installed") from None
+    return ObstoreStore(storage)

@@ -1,0 +1,1 @@
+"""What is between a command and whoever runs it: signals, streams, warnings and progress."""
