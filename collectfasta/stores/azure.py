@@ -44,8 +44,7 @@ from collectfasta.stores.django_storages import (
     azure_service,
     makes_azure_service,
 )
-from collectfasta.stores.http import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Counter
-from collectfasta.stores.requests_session import mount_pool
+from collectfasta.stores.http import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Counter, mount_pool
 from collectfasta.stores.store import TRANSIENT_STATUSES, Page, batches
 
 # The most blobs that the service names in one page.

@@ -35,8 +35,7 @@ from collectfasta.stores.django_storages import (
     google_compressed,
     texts_of,
 )
-from collectfasta.stores.http import CONNECT_SECONDS, READ_SECONDS, Counter
-from collectfasta.stores.requests_session import mount_pool
+from collectfasta.stores.http import CONNECT_SECONDS, READ_SECONDS, Counter, mount_pool
 from collectfasta.stores.store import (
     PAGE_SIZE,
     TRANSIENT_STATUSES,

@@ -92,10 +92,21 @@ class TestErrors:
 
 
 class TestRetries:
-    def test_the_first_wait_is_short_and_the_last_attempt_is_within_a_minute(self) -> None:
-        # Private: Retry has no public names for what with_delay() and with_timeout() set.
-        assert 0 < RETRY._initial <= 0.5
-        assert 10 <= RETRY.timeout <= 60
+    def test_the_first_wait_is_short_and_the_last_attempt_is_within_a_minute(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits: list[float] = []
+        monkeypatch.setattr("random.uniform", lambda _, longest: longest)
+        monkeypatch.setattr("time.sleep", waits.append)
+        monkeypatch.setattr("time.monotonic", lambda: sum(waits))
+
+        with pytest.raises(google.RetryError):
+            RETRY(self.fail)()
+
+        assert waits == [0.5, 1.5, 4.5, 13.5, 20, 20]
+
+    def fail(self) -> None:
+        raise google.ServiceUnavailable("busy")
 
     @pytest.mark.parametrize(
         ("error", "attempts"),
@@ -143,10 +154,18 @@ class TestNames:
         assert store.url == f"gs://bucket/{prefix}"
 
     @pytest.mark.parametrize(
-        "name", ["a\nb", "a\rb", ".well-known/acme-challenge/x", "x" * 1025, "ü" * 513, "\udcff"]
+        ("name", "reason"),
+        [
+            ("a\nb", "line breaks"),
+            ("a\rb", "line breaks"),
+            (".well-known/acme-challenge/x", "begin with"),
+            ("x" * 1025, "longer than 1024"),
+            ("ü" * 513, "longer than 1024"),
+            ("\udcff", "surrogates"),
+        ],
     )
-    def test_a_name_that_the_service_refuses(self, name: str) -> None:
-        with pytest.raises(ValueError):
+    def test_a_name_that_the_service_refuses(self, name: str, reason: str) -> None:
+        with pytest.raises(ValueError, match=reason):
             store_of().key(name)
 
     def test_a_name_outside_of_the_location(self) -> None:
