@@ -94,7 +94,9 @@ def life(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Life:
     """What became of the site of a class that is derived from one of `lives`."""
-    work = be_alone(tmp_path_factory.mktemp("alone"), patch)
-    life: Life = request.cls.live(make_site, make_cloud, request.cls)
-    life.notes["alone"] = work
+    # A server that this starts has files of its own.
+    cloud = make_cloud(request.cls.place)
+    directory = be_alone(tmp_path_factory.mktemp("alone"), patch)
+    life: Life = request.cls.live(make_site, cloud)
+    life.notes["alone"] = directory
     return life

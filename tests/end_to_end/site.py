@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.staticfiles.storage import staticfiles_storage
@@ -76,6 +76,9 @@ class Site:
         defaults: What every deploy is called with, as of `CollectStatic`; each `deploy` adds to it.
     """
 
+    # Settings can only be taken back in the reverse order: one site at a time has its own.
+    _last: ClassVar[Site | None] = None
+
     def __init__(
         self, cloud: Cloud, tree: StaticTree, monkeypatch: pytest.MonkeyPatch, **defaults: Any
     ) -> None:
@@ -100,6 +103,9 @@ class Site:
         arguments = {"threads": next(self._threads), **self._defaults, **more}
         for name in ("options", "settings"):
             arguments[name] = {**self._defaults.get(name, {}), **more.get(name, {})}
+        if Site._last is not None:
+            Site._last.close()
+        Site._last = self
         self.cloud.clear_requests()
         self._command(self.cloud, **arguments)
         return self._ended("")
