@@ -174,8 +174,12 @@ class S3OwnSession(S3StaticStorage):
 # Plain, elsewhere.
 
 
-class GooglePerObject(GoogleCloudStorage):
-    """Decides by the name."""
+class GoogleUppercase(Uppercase, GoogleCloudStorage):
+    """Saves something else than it is given."""
+
+
+class GoogleOwnWays(GoogleUppercase):
+    """Decides by the name too."""
 
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         if name.endswith(".css"):
@@ -183,21 +187,17 @@ class GooglePerObject(GoogleCloudStorage):
         return {}
 
 
-class GoogleUppercase(Uppercase, GoogleCloudStorage):
+class AzureUppercase(Uppercase, AzureStorage):
     """Saves something else than it is given."""
 
 
-class AzurePerObject(AzureStorage):
-    """Decides by the name."""
+class AzureOwnWays(AzureUppercase):
+    """Decides by the name too."""
 
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         if name.endswith(".css"):
             return {"cache_control": "no-cache", "content_type": "text/x-css"}
         return {}
-
-
-class AzureUppercase(Uppercase, AzureStorage):
-    """Saves something else than it is given."""
 
 
 class LocalUppercase(Uppercase, StaticFilesStorage):
@@ -219,21 +219,11 @@ class LocalModules(ManifestStaticFilesStorage):
     support_js_module_import_aggregation = True
 
 
-class S3Intermediate(S3ManifestStaticStorage):
-    """Keeps what each pass of post-processing makes."""
+class S3Attributes(S3ManifestStaticStorage):
+    """Has all of the mixin's attributes otherwise."""
 
     keep_intermediate_files = True
-
-
-class S3Renamed(S3ManifestStaticStorage):
-    """Has another name for its manifest, in a folder."""
-
     manifest_name = "release/assets.json"
-
-
-class S3Lenient(S3ManifestStaticStorage):
-    """Works out names that the manifest doesn't have."""
-
     manifest_strict = False
 
 
@@ -247,15 +237,6 @@ class S3Further(S3Mixed):
     """A subclass of such a class."""
 
 
-class S3FileHash(S3ManifestStaticStorage):
-    """Hashes otherwise."""
-
-    def file_hash(self, name: str | None, content: Any = None) -> str | None:
-        if content is None:
-            return None
-        return hashlib.sha256(b"".join(content.chunks())).hexdigest()[:8]
-
-
 class S3NoHash(S3ManifestStaticStorage):
     """Leaves some files their names, among them one that is rewritten."""
 
@@ -264,14 +245,26 @@ class S3NoHash(S3ManifestStaticStorage):
         return None if is_kept else super().file_hash(name, content)
 
 
-class S3HashedName(S3ManifestStaticStorage):
-    """Puts the hash in front, so that a copy's name doesn't begin as the original's does."""
+class S3Names(S3ManifestStaticStorage):
+    """Works names out otherwise, in each place where that can be done."""
+
+    def file_hash(self, name: str | None, content: Any = None) -> str | None:
+        if content is None:
+            return None
+        return hashlib.sha256(b"".join(content.chunks())).hexdigest()[:8]
 
     def hashed_name(self, name: str, content: Any = None, filename: str | None = None) -> str:
+        # In front, so that a copy's name doesn't begin as the original's does.
         hashed: str = super().hashed_name(name, content, filename)
         folder, base = posixpath.split(hashed)
         root, digest, extension = base.rsplit(".", 2)
         return posixpath.join(folder, f"{digest}.{root}.{extension}")
+
+    def hash_key(self, name: str) -> str:
+        return name.lower()
+
+    def clean_name(self, name: str) -> str:
+        return unicodedata.normalize("NFC", super().clean_name(name))
 
 
 class S3Url(S3StaticStorage):
@@ -285,39 +278,17 @@ class S3MixedUrl(ManifestFilesMixin, S3Url):
     """The URL decides what references end with."""
 
 
-class S3Patterns(S3ManifestStaticStorage):
-    """Rewrites pages too."""
+class S3Contents(S3ManifestStaticStorage):
+    """Rewrites pages too, rewrites references in its own way, and changes what it stores."""
 
     patterns = (
         *S3ManifestStaticStorage.patterns,
         ("*.html", ((r"""(?P<matched>src="(?P<url>[^"]*)")""", 'src="%(url)s"'),)),
     )
 
-
-class S3HashKey(S3ManifestStaticStorage):
-    """Names files in the manifest in lower case."""
-
-    def hash_key(self, name: str) -> str:
-        return name.lower()
-
-
-class S3CleanName(S3ManifestStaticStorage):
-    """Composes characters."""
-
-    def clean_name(self, name: str) -> str:
-        return unicodedata.normalize("NFC", super().clean_name(name))
-
-
-class S3UrlConverter(S3ManifestStaticStorage):
-    """Rewrites references in its own way."""
-
     def url_converter(self, *args: Any, **kwargs: Any) -> Callable[[Any], str]:
         convert = super().url_converter(*args, **kwargs)
         return lambda match: convert(match) + "/* converted */"
-
-
-class S3Saved(S3ManifestStaticStorage):
-    """Changes the bytes of what it stores."""
 
     def _save(self, name: str, content: Any) -> str:
         content.seek(0)
@@ -337,7 +308,7 @@ class S3ByHash(S3ManifestStaticStorage):
 
 
 class S3Packer(S3ManifestStaticStorage):
-    """Saves a file that it makes from others, and has it post-processed, as django-pipeline."""
+    """Rewrites originals in their places, and makes files from others, as django-pipeline."""
 
     def post_process(self, paths: Any, dry_run: bool = False, **options: Any) -> Any:
         if dry_run:
@@ -351,13 +322,6 @@ class S3Packer(S3ManifestStaticStorage):
         self.save("css/all.txt", ContentFile("text, not bytes"))
         paths["css/all.css"] = (self, "css/all.css")
         yield "css/all.css", "css/all.css", True
-        yield from super().post_process(paths, dry_run, **options)
-
-
-class S3Minifier(S3ManifestStaticStorage):
-    """Rewrites the originals in their places."""
-
-    def post_process(self, paths: Any, dry_run: bool = False, **options: Any) -> Any:
         for name, (storage, path) in list(paths.items()):
             if name.endswith(".html"):
                 with storage.open(path) as original:

@@ -29,11 +29,12 @@ from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.clouds.s3 import S3Cloud
 
 from . import storages, trees
-from .site import MANIFEST, Deploy, MakeCloud, MakeSite, manifest_backend, without
+from .site import MANIFEST, Deploy, MakeCloud, MakeSite, manifest_backend
 from .storages import PARAMETERS, path_of
 
 DIRECTORY = "collectfasta.strategies.boto3.Boto3ManifestFileSystemStrategy"
-IN_PARTS = TransferConfig(multipart_threshold=trees.PART, multipart_chunksize=trees.PART)
+IN_PARTS = TransferConfig(multipart_threshold=trees.THRESHOLD, multipart_chunksize=trees.PART)
+SMALL_PARTS = TransferConfig(multipart_threshold=10_000)
 NO_CHECKSUM = Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required")
 SSE_C = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
 GOOGLE = {
@@ -60,6 +61,7 @@ class Case:
         strategy: ``COLLECTFASTA_STRATEGY``.
         manifest: The manifest's key.
         reading: Parameters without which S3 lets nobody read an object.
+        is_about_access: Whether to look at the tags and ACLs of objects too.
         is_recognised: Whether what Django's own command has left is known without a cache.
     """
 
@@ -71,6 +73,7 @@ class Case:
     strategy: str | None = None
     manifest: str = MANIFEST
     reading: Mapping[str, Any] = field(default_factory=dict)
+    is_about_access: bool = False
     is_recognised: bool = True
 
 
@@ -101,15 +104,17 @@ def described(cloud: Cloud, case: Case) -> dict[str, Any]:
 
 
 def _described_on_s3(cloud: S3Cloud, case: Case) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key in cloud.keys():
-        stored: StoredObject = cloud.get(key, **case.reading)
-        where: Any = {"Bucket": cloud.name, "Key": key}
-        etag = "" if case.reading else cloud.version(key)
-        tags = cloud.client.get_object_tagging(**where)["TagSet"]
-        # moto can't tell the ACL of an object that was sent in parts without one.
-        grants = "-" in etag or cloud.client.get_object_acl(**where)["Grants"]
-        found[key] = stored, etag, tags, grants
+    listed = cloud.client.list_objects_v2(Bucket=cloud.name)["Contents"]
+    found: dict[str, Any] = {
+        each["Key"]: (cloud.get(each["Key"], **case.reading), each["ETag"]) for each in listed
+    }
+    if case.is_about_access:
+        for key, (_, etag) in found.items():
+            where: Any = {"Bucket": cloud.name, "Key": key}
+            tags = cloud.client.get_object_tagging(**where)["TagSet"]
+            # moto can't tell the ACL of an object that was sent in parts without one.
+            grants = "-" in etag or cloud.client.get_object_acl(**where)["Grants"]
+            found[key] = (*found[key], tags, grants)
     return found
 
 
@@ -187,69 +192,81 @@ class Questions:
             assert not pair.over_djangos.writes
 
 
-PLAIN_ON_S3 = (
-    Case("odd keys", trees.ODD_KEYS),
-    Case("odd location", trees.ODD_KEYS, options={"location": "a b/+%2F~\u00fc"}),
-    Case("sizes", trees.SIZES, options={"transfer_config": IN_PARTS, "gzip": True}),
-    Case("parameters", PER_OBJECT, path_of(storages.S3PerObject), is_recognised=False),
-    Case(
-        "compressed, parameters",
-        PER_OBJECT,
-        path_of(storages.S3PerObject),
-        options={"gzip": True, "client_config": NO_CHECKSUM},
-    ),
-)
+ON_S3 = {
+    case.name: case
+    for case in (
+        Case("odd keys", trees.ODD_KEYS),
+        Case("odd location", trees.ODD_KEYS, options={"location": "a b/+%2F~\u00fc"}),
+        Case("sizes", trees.SIZES, options={"transfer_config": IN_PARTS, "gzip": True}),
+        Case(
+            "parameters",
+            PER_OBJECT,
+            path_of(storages.S3PerObject),
+            is_about_access=True,
+            is_recognised=False,
+        ),
+        Case(
+            "compressed, parameters",
+            PER_OBJECT,
+            path_of(storages.S3PerObject),
+            options={"gzip": True, "client_config": NO_CHECKSUM},
+        ),
+        Case("compressed", trees.COMPRESSIBLE, options={"gzip": True}),
+        Case(
+            "compressed by type",
+            trees.COMPRESSIBLE,
+            options={"gzip": True, "gzip_content_types": ["text/plain"]},
+        ),
+        Case(
+            "compressed otherwise",
+            trees.COMPRESSIBLE,
+            path_of(storages.S3OwnCompressor),
+            options={"gzip": True},
+        ),
+        Case(
+            "own parameters",
+            trees.COMPRESSIBLE,
+            path_of(storages.S3OwnParameters),
+            options={"gzip": True},
+        ),
+        Case(
+            "own way to save",
+            trees.COMPRESSIBLE,
+            path_of(storages.S3Uppercase),
+            options={"gzip": True},
+            is_recognised=False,
+        ),
+        Case(
+            "ACL for all",
+            trees.COMPRESSIBLE,
+            options={"default_acl": "public-read"},
+            is_about_access=True,
+        ),
+        Case(
+            "key of the user's own",
+            trees.COMPRESSIBLE,
+            options={"object_parameters": SSE_C},
+            reading=SSE_C,
+        ),
+        *(
+            Case(
+                f"in parts, {name}",
+                {"large.bin": trees.NOISE[:10_000]},
+                options={"transfer_config": SMALL_PARTS, "object_parameters": PARAMETERS[name]},
+            )
+            for name in ("all", "acl", "metadata", "like-a-header", "spaces")
+        ),
+        Case(
+            "tab",
+            {"a.css": trees.TEXT},
+            options={"object_parameters": {"CacheControl": "a\tb"}},
+        ),
+    )
+}
 
 
 @pytest.mark.s3
-@cases(
-    *PLAIN_ON_S3,
-    Case("compressed", trees.COMPRESSIBLE, options={"gzip": True}),
-    Case(
-        "compressed by type",
-        trees.COMPRESSIBLE,
-        options={"gzip": True, "gzip_content_types": ["text/plain"]},
-    ),
-    Case(
-        "compressed otherwise",
-        trees.COMPRESSIBLE,
-        path_of(storages.S3OwnCompressor),
-        options={"gzip": True},
-    ),
-    Case(
-        "own parameters",
-        trees.COMPRESSIBLE,
-        path_of(storages.S3OwnParameters),
-        options={"gzip": True},
-    ),
-    Case(
-        "own way to save",
-        trees.COMPRESSIBLE,
-        path_of(storages.S3Uppercase),
-        options={"gzip": True},
-        is_recognised=False,
-    ),
-    Case("ACL for all", without(PER_OBJECT, "grant.css"), options={"default_acl": "public-read"}),
-    Case(
-        "key of the user's own",
-        trees.COMPRESSIBLE,
-        options={"object_parameters": SSE_C},
-        reading=SSE_C,
-    ),
-    *(
-        Case(
-            f"in parts, {name}",
-            {"large.bin": trees.NOISE},
-            options={"transfer_config": IN_PARTS, "object_parameters": PARAMETERS[name]},
-        )
-        for name in ("all", "acl", "metadata", "like-a-header", "spaces")
-    ),
-    Case(
-        "tab",
-        {"a.css": trees.TEXT},
-        options={"object_parameters": {"CacheControl": "a\tb"}},
-    ),
-)
+@cases(*ON_S3.values())
 class TestPlainOnS3(Questions):
     """A plain storage, by obstore where it can."""
 
@@ -296,97 +313,39 @@ def sent_headers(deploy: Deploy) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.s3
-@cases(*PLAIN_ON_S3)
+@cases(*(ON_S3[name] for name in ("odd location", "sizes", "parameters")))
 class TestPlainOnS3ByBoto3(Questions):
     """The same, by boto3 alone."""
 
     place = "s3-boto3"
 
 
-def hooked(storage: type, **more: Any) -> Case:
-    """Return the case of a manifest storage with something of its own."""
-    return Case(storage.__name__, trees.HOOKED, path_of(storage), is_recognised=False, **more)
-
-
 S3_MANIFEST = path_of(S3ManifestStaticStorage)
-
-
-@pytest.mark.s3
-@pytest.mark.staging
-@cases(
-    Case("everything", {**trees.EVERYTHING, **trees.FOLDERS}, S3_MANIFEST),
-    Case(
-        "location, from a directory",
-        {**trees.LOCATED, **trees.NESTED},
-        S3_MANIFEST,
-        {"location": "static"},
-        manifest=f"static/{MANIFEST}",
-        strategy=DIRECTORY,
-    ),
-    Case("modules", trees.MODULES, path_of(storages.S3Modules)),
-    Case(
-        "compressed, deep location",
-        {**trees.IMPORTS, **trees.SOURCE_MAPS},
-        S3_MANIFEST,
-        {"gzip": True, "location": "a/b"},
-        manifest=f"a/b/{MANIFEST}",
-    ),
-    Case(
-        "parameters, from a directory",
-        trees.FONTS,
-        S3_MANIFEST,
-        {"object_parameters": {"CacheControl": "max-age=60", "Metadata": {"a": "b"}}},
-        strategy=DIRECTORY,
-    ),
-    Case("intermediate files", {**trees.IMPORTS, **trees.FONTS}, path_of(storages.S3Intermediate)),
-    Case(
-        "intermediate files, from a directory",
-        trees.IMPORTS,
-        path_of(storages.S3Intermediate),
-        strategy=DIRECTORY,
-    ),
-    Case(
-        "manifest renamed",
-        trees.FONTS,
-        path_of(storages.S3Renamed),
-        manifest="release/assets.json",
-    ),
-    Case("not strict", trees.FONTS, path_of(storages.S3Lenient)),
-)
-class TestManifestOnS3(Questions):
-    """Manifest storages as Django and django-storages have them."""
-
-    place = "s3"
-
-    def test_all_that_the_manifest_names_is_there(self, pair: Pair) -> None:
-        key = pair.case.manifest
-        prefix = key.removesuffix(MANIFEST) if key.endswith(MANIFEST) else ""
-        manifest = pair.ours[key][0]
-        assert {f"{prefix}{name}" for name in manifest["paths"].values()} <= {*pair.ours}
-
-
 Paths = Mapping[str, str]
 Bodies = Mapping[str, bytes]
 # What is seen of each class in the manifest's paths and in the contents.
 HOOKS: Mapping[type, Callable[[Paths, Bodies], bool]] = {
-    storages.S3FileHash: lambda paths, _: len(paths["img/a.png"]) == len("img/a.12345678.png"),
+    storages.S3Names: lambda paths, _: (
+        len(paths["img/a.png"]) == len("img/12345678.a.png")
+        and paths["img/a.png"].endswith(".a.png")
+        and "other/readme.txt" in paths
+        and "nfd/\u00f6.txt" in paths
+    ),
+    storages.S3Contents: lambda paths, bodies: (
+        b"img/a.png" not in bodies[paths["page.html"]]
+        and b"converted" in bodies[paths["css/b.css"]]
+        and bodies[paths["css/b.css"]].endswith(b"/* saved */")
+    ),
     storages.S3NoHash: lambda paths, bodies: (
         paths["css/a.css"] == "css/a.css" and b"b.css'" not in bodies["css/a.css"]
     ),
-    storages.S3HashedName: lambda paths, _: paths["img/a.png"].endswith(".a.png"),
     storages.S3MixedUrl: lambda paths, bodies: b'.png?v=1"' in bodies[paths["css/b.css"]],
-    storages.S3Patterns: lambda paths, bodies: b"img/a.png" not in bodies[paths["page.html"]],
-    storages.S3HashKey: lambda paths, _: "other/readme.txt" in paths,
-    storages.S3CleanName: lambda paths, _: "nfd/\u00f6.txt" in paths,
-    storages.S3UrlConverter: lambda paths, bodies: b"converted" in bodies[paths["css/b.css"]],
-    storages.S3Saved: lambda paths, bodies: (
-        bodies[paths["css/b.css"]].endswith(b"/* saved */")
-    ),
-    storages.S3ByHash: lambda paths, _: True,
+    storages.S3ByHash: lambda paths, _: {*paths} == {*trees.HOOKED},
     storages.S3Packer: lambda paths, bodies: (
-        b"@import" in bodies[paths["css/all.css"]] and "css/all.txt" in bodies
+        b"@import" in bodies[paths["css/all.css"]]
+        and "css/all.txt" in bodies
+        and bodies["page.html"] == trees.HOOKED["page.html"].upper()
     ),
-    storages.S3Minifier: lambda _, bodies: bodies["page.html"] == trees.HOOKED["page.html"].upper(),
     storages.S3OwnManifest: lambda _, bodies: bodies["extra.json"] == b"{}",
     storages.S3Further: lambda paths, _: {*paths} == {*trees.HOOKED},
 }
@@ -396,7 +355,13 @@ HOOKS: Mapping[type, Callable[[Paths, Bodies], bool]] = {
 @pytest.mark.staging
 @cases(
     *(
-        hooked(storage, strategy=DIRECTORY if number % 2 else None)
+        Case(
+            storage.__name__,
+            trees.HOOKED,
+            path_of(storage),
+            strategy=DIRECTORY if number % 2 else None,
+            is_recognised=False,
+        )
         for number, storage in enumerate(HOOKS)
     )
 )
@@ -411,20 +376,60 @@ class TestHooksOnS3(Questions):
         assert HOOKS[storage](pair.ours[MANIFEST][0]["paths"], bodies)
 
 
+@pytest.mark.s3
+@pytest.mark.staging
+@cases(
+    Case(
+        "location, from a directory",
+        trees.LOCATED,
+        S3_MANIFEST,
+        {"location": "static"},
+        manifest=f"static/{MANIFEST}",
+        strategy=DIRECTORY,
+    ),
+    Case(
+        "compressed, parameters, deep location",
+        trees.HOOKED,
+        S3_MANIFEST,
+        {
+            "gzip": True,
+            "location": "a/b",
+            "object_parameters": {"CacheControl": "max-age=60", "Metadata": {"a": "b"}},
+        },
+        manifest=f"a/b/{MANIFEST}",
+    ),
+    Case(
+        "attributes",
+        {**trees.HOOKED, **trees.FONTS},
+        path_of(storages.S3Attributes),
+        manifest="release/assets.json",
+    ),
+)
+class TestManifestOnS3(Questions):
+    """Manifest storages as Django and django-storages have them."""
+
+    place = "s3"
+
+
 @cases(
     Case("plain", trees.KINDS),
-    Case("compressed", trees.KINDS, options={"gzip": True}),
-    Case("parameters", trees.KINDS, options={"gzip": True, "object_parameters": GOOGLE}),
-    Case("location", trees.KINDS, options={"location": "a/b", "default_acl": "publicRead"}),
-    Case("chunks", trees.KINDS, options={"blob_chunk_size": 256 * 1024}),
+    Case("compressed, parameters", trees.KINDS, options={"gzip": True, "object_parameters": GOOGLE}),
+    Case(
+        "location, ACL, chunks",
+        trees.KINDS,
+        options={"location": "a/b", "default_acl": "publicRead", "blob_chunk_size": 256 * 1024},
+    ),
     Case(
         "encoding",
         trees.KINDS,
         options={"gzip": True, "object_parameters": {"content_encoding": "identity"}},
     ),
-    Case("parameters by name", trees.KINDS, path_of(storages.GooglePerObject)),
     Case(
-        "own way to save", trees.KINDS, path_of(storages.GoogleUppercase), is_recognised=False
+        "by name, own way to save",
+        trees.KINDS,
+        path_of(storages.GoogleOwnWays),
+        options={"default_acl": "publicRead"},
+        is_recognised=False,
     ),
 )
 class TestPlainOnGoogleCloudStorage(Questions):
@@ -442,22 +447,13 @@ def acls(deploy: Deploy) -> list[str]:
     return sorted(query.get("predefinedAcl", [""])[0] for query in queries)
 
 
-def with_manifest() -> pytest.MarkDecorator:
-    """Ask a class's questions of trees for a manifest."""
-    return cases(
-        Case("everything", trees.EVERYTHING, "manifest"),
-        Case(
-            "location",
-            trees.LOCATED,
-            "manifest",
-            {"location": "static"},
-            manifest=f"static/{MANIFEST}",
-        ),
-    )
+LOCATED = Case(
+    "location", trees.LOCATED, "manifest", {"location": "static"}, manifest=f"static/{MANIFEST}"
+)
 
 
 @pytest.mark.staging
-@with_manifest()
+@cases(LOCATED)
 class TestManifestOnGoogleCloudStorage(Questions):
     """A manifest storage."""
 
@@ -466,8 +462,11 @@ class TestManifestOnGoogleCloudStorage(Questions):
 
 @cases(
     Case("plain", trees.KINDS),
-    Case("location", trees.KINDS, options={"location": "a/b"}),
-    Case("cache", trees.KINDS, options={"cache_control": "max-age=60", "overwrite_files": True}),
+    Case(
+        "location, cache",
+        trees.KINDS,
+        options={"location": "a/b", "cache_control": "max-age=60", "overwrite_files": True},
+    ),
     Case(
         "parameters",
         trees.KINDS,
@@ -480,8 +479,13 @@ class TestManifestOnGoogleCloudStorage(Questions):
             },
         },
     ),
-    Case("parameters by name", trees.KINDS, path_of(storages.AzurePerObject)),
-    Case("own way to save", trees.KINDS, path_of(storages.AzureUppercase), is_recognised=False),
+    Case(
+        "by name, own way to save",
+        trees.KINDS,
+        path_of(storages.AzureOwnWays),
+        options={"cache_control": "max-age=60"},
+        is_recognised=False,
+    ),
 )
 class TestPlainOnAzure(Questions):
     """A plain storage."""
@@ -490,7 +494,7 @@ class TestPlainOnAzure(Questions):
 
 
 @pytest.mark.staging
-@with_manifest()
+@cases(LOCATED)
 class TestManifestOnAzure(Questions):
     """A manifest storage."""
 
@@ -538,22 +542,50 @@ class TestDirectory(Questions):
     place = "filesystem"
 
 
-class TestAdmin:
-    """The files of Django's admin, on S3 and as Django's own command leaves them in a directory."""
+ADMIN = [str(Path(django.contrib.admin.__file__).with_name("static"))]
 
-    @pytest.mark.s3
-    @pytest.mark.staging
-    def test_contents_and_names_are_those_of_a_directory(self, make_site: MakeSite) -> None:
-        files = Path(django.contrib.admin.__file__).with_name("static")
-        settings = {"STATICFILES_DIRS": [files]}
-        site = make_site("s3", {}, backend=S3_MANIFEST, settings=settings)
-        directory = make_site(
-            "filesystem", {}, backend=path_of(ManifestStaticFilesStorage), settings=settings
-        )
 
-        site.deploy()
-        directory.deploy(disable_collectfasta=True)
+@pytest.mark.staging
+@pytest.mark.parametrize(
+    ("place", "files", "storage", "local_storage", "settings"),
+    [
+        pytest.param(
+            "s3", {**trees.EVERYTHING, **trees.FOLDERS}, None, None, {}, marks=pytest.mark.s3
+        ),
+        pytest.param(
+            "s3",
+            trees.MODULES,
+            path_of(storages.S3Modules),
+            path_of(storages.LocalModules),
+            {},
+            marks=pytest.mark.s3,
+        ),
+        ("gcs", trees.EVERYTHING, None, None, {}),
+        ("gcs", {}, None, None, {"STATICFILES_DIRS": ADMIN}),
+        ("azure", trees.EVERYTHING, None, None, {}),
+    ],
+    ids=["s3", "s3, modules", "gcs", "gcs, Django's admin", "azure"],
+)
+def test_contents_and_names_are_those_that_django_gives_in_a_directory(
+    make_site: MakeSite,
+    make_cloud: MakeCloud,
+    place: str,
+    files: Mapping[str, bytes],
+    storage: str | None,
+    local_storage: str | None,
+    settings: Mapping[str, Any],
+) -> None:
+    """Django takes seconds to post-process such a tree where it has to ask a server for each file."""
+    cloud = make_cloud(place)
+    local = local_storage or path_of(ManifestStaticFilesStorage)
+    site = make_site(cloud, files, backend=storage or manifest_backend(cloud), settings=settings)
+    directory = make_site("filesystem", files, backend=local, settings=settings)
 
-        ours, djangos = site.bodies(), directory.bodies()
-        assert json.loads(ours.pop(MANIFEST)) == json.loads(djangos.pop(MANIFEST))
-        assert ours == djangos
+    site.deploy()
+    directory.deploy(disable_collectfasta=True)
+
+    ours, djangos = site.bodies(), directory.bodies()
+    manifest = json.loads(ours.pop(MANIFEST))
+    assert manifest == json.loads(djangos.pop(MANIFEST))
+    assert {*manifest["paths"].values()} <= {*ours}
+    assert ours == djangos

@@ -9,6 +9,7 @@ import unicodedata
 MEGABYTE = 1024 * 1024
 # S3 takes no smaller parts.
 PART = 5 * MEGABYTE
+THRESHOLD = 2 * MEGABYTE
 NOISE = random.Random(0).randbytes(PART + 1)
 TEXT = b"body { color: red }\n" * 100
 
@@ -57,7 +58,7 @@ KINDS = {
     "j.png": TEXT + b"png",
     "large.txt": TEXT * 1500,
 }
-# Around the limits of what is held in memory, and around a threshold of PART for parts.
+# Around the limits of what is held in memory, and of what is sent in parts from `THRESHOLD` on.
 SIZES = {
     "empty": b"",
     "empty.bin": b"",
@@ -65,11 +66,11 @@ SIZES = {
     "small.bin": NOISE[: MEGABYTE - 1],
     "at once.bin": NOISE[:MEGABYTE],
     "by file.bin": NOISE[: MEGABYTE + 1],
-    "below.bin": NOISE[: PART - 1],
-    "one part.bin": NOISE[:PART],
+    "below.bin": NOISE[: THRESHOLD - 1],
+    "one part.bin": NOISE[:THRESHOLD],
     "two parts.bin": NOISE,
-    "mid.css": NOISE[:MEGABYTE].hex().encode(),
-    "large.css": NOISE[: 4 * MEGABYTE].hex().encode(),
+    "mid.css": NOISE[: MEGABYTE // 2].hex().encode(),
+    "large.css": NOISE[: MEGABYTE + MEGABYTE // 2].hex().encode(),
 }
 
 IMAGES = {"img/a.png": b"\x89PNG\r\n\x1a\n\x00\xff", "img/b.svg": b"<svg/>"}
