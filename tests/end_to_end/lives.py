@@ -236,8 +236,7 @@ class PlainSite:
         wrong = {
             name: said
             for name, said in summaries.items()
-            if not said.startswith("0 static files copied")
-            or not said.endswith(", 10 unmodified.")
+            if not said.startswith("0 static files copied") or not said.endswith(", 10 unmodified.")
         }
         assert wrong == {}
 
@@ -270,7 +269,10 @@ class PlainSite:
     def test_clear_counts_and_names_what_it_deletes(self, life: Life) -> None:
         cleared = life.deploys["cleared"]
         assert cleared.summary.startswith(f"{deleted(3)}10 static files copied")
-        for verb, run in (("Deleting", cleared), ("Pretending to delete", life.deploys["cleared, dry"])):
+        for verb, run in (
+            ("Deleting", cleared),
+            ("Pretending to delete", life.deploys["cleared, dry"]),
+        ):
             lines = [line for line in run.run.stdout.splitlines() if line.startswith(f"{verb} ")]
             names = ("img/logo.svg", "old.css", "old/old.css")
             assert sorted(lines) == [f"{verb} '{name}'" for name in names]
@@ -313,7 +315,9 @@ class PlainBucket(PlainSite):
     def test_only_what_differs_is_sent(self, life: Life) -> None:
         for name, number in (("touched by others", 4), ("changed", 2)):
             run = life.deploys[name]
-            assert (run.counts["LIST"], run.uploads, len(run.kinds)) == (1, number, number + 1), name
+            assert (run.counts["LIST"], run.uploads, len(run.kinds)) == (1, number, number + 1), (
+                name
+            )
 
     def test_only_clear_deletes(self, life: Life) -> None:
         deleting = {name for name, each in life.deploys.items() if DELETIONS & {*each.kinds}}

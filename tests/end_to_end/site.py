@@ -164,5 +164,3 @@ def manifest_backend(cloud: Cloud) -> str:
 def without(files: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Return a mapping without some keys."""
     return {key: value for key, value in files.items() if key not in names}
-
-

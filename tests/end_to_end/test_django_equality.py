@@ -24,7 +24,7 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.cache import caches
 from storages.backends.s3 import S3ManifestStaticStorage
 
-from tests.servers.clouds import Cloud, StoredObject
+from tests.servers.clouds import Cloud
 from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.clouds.s3 import S3Cloud
 
@@ -413,7 +413,9 @@ class TestManifestOnS3(Questions):
 
 @cases(
     Case("plain", trees.KINDS),
-    Case("compressed, parameters", trees.KINDS, options={"gzip": True, "object_parameters": GOOGLE}),
+    Case(
+        "compressed, parameters", trees.KINDS, options={"gzip": True, "object_parameters": GOOGLE}
+    ),
     Case(
         "location, ACL, chunks",
         trees.KINDS,

@@ -85,7 +85,7 @@ class TestManifestOnS3:
         found["cold"] = site.deploy()
         site.tree.write("css/7.css", b"b { background: url(../images/7.png) } /* changed */")
         found["style sheet"] = site.deploy()
-        site.tree.write("images/8.png", b"changed")
+        site.tree.write("images/5.png", b"changed")
         found["image, dry"] = site.deploy(dry_run=True)
         found["image"] = site.deploy()
         return found

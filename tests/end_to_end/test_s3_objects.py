@@ -70,9 +70,7 @@ class TestParametersThatChange:
             for name, options in cls.STATES
         }
 
-    def test_all_objects_are_sent_with_the_new_ones(
-        self, deploys: dict[str, list[Deploy]]
-    ) -> None:
+    def test_all_objects_are_sent_with_the_new_ones(self, deploys: dict[str, list[Deploy]]) -> None:
         counts = {name: changed.counts for name, (changed, _) in deploys.items()}
         wrong = {name: each for name, each in counts.items() if each != {"LIST": 1, "PUT": 2}}
         assert wrong == {}
@@ -98,9 +96,7 @@ class TestCompressedByTheStorage:
 
     @pytest.mark.parametrize("storage", [storages.S3RestlessCompressor, storages.S3Uppercase])
     def test_only_what_changed_is_sent(self, make_site: MakeSite, storage: type) -> None:
-        site = make_site(
-            "s3", trees.COMPRESSIBLE, backend=path_of(storage), options={"gzip": True}
-        )
+        site = make_site("s3", trees.COMPRESSIBLE, backend=path_of(storage), options={"gzip": True})
         site.deploy()
         before = site.bodies()
 
@@ -231,7 +227,9 @@ def test_etags_that_look_like_an_md5_and_are_not_one(
         "transfer_config": TransferConfig(multipart_threshold=10_000),
     }
     with S3Cloud(opaque_server, engine=engine) as cloud:
-        site = make_site(cloud, {"a.css": b"aaa", "b.js": b"bbb", "parts.bin": parts}, options=options)
+        site = make_site(
+            cloud, {"a.css": b"aaa", "b.js": b"bbb", "parts.bin": parts}, options=options
+        )
         site.deploy(disable_collectfasta=True)
         by_others, recognised, still = site.deploy(), site.deploy(), site.deploy()
         for name, content in (("b.js", b"xxx"), ("parts.bin", parts[:-1] + b"x")):
