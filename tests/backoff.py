@@ -20,7 +20,7 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     set_attribute(standard, lambda *_: SECONDS)
     set_attribute("botocore.retryhandler.delay_exponential", lambda *_, **__: SECONDS)
     backoff = {name: timedelta(seconds=SECONDS) for name in ("init_backoff", "max_backoff")}
-    set_attribute("collectfasta.strategies.s3_obstore_setup._BACKOFF", {**backoff, "base": 2})
+    set_attribute("collectfasta.stores.s3.obstore_setup._BACKOFF", {**backoff, "base": 2})
     waits = "google.api_core.retry.retry_unary.exponential_sleep_generator"
     set_attribute(waits, lambda *_, **__: repeat(SECONDS))
     set_attribute("azure.storage.blob.ExponentialRetry.get_backoff_time", lambda *_: SECONDS)

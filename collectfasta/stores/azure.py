@@ -36,6 +36,7 @@ from collectfasta.errors import CollectfastaError, StoreError, describe
 from collectfasta.patching import saving_under_exact_names
 from collectfasta.remote import Listed, on_our_clock
 from collectfasta.source import Body, Payload
+from collectfasta.stores.azure_listing import read_page
 from collectfasta.stores.django_storages import (
     CloudStore,
     azure_headers,
@@ -43,9 +44,8 @@ from collectfasta.stores.django_storages import (
     azure_service,
     makes_azure_service,
 )
-from collectfasta.stores.http import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Counter
-from collectfasta.stores.requests_session import mount_pool
-from collectfasta.stores.store import TRANSIENT_STATUSES, Entry, Page, batches, reading_listing
+from collectfasta.stores.http import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Counter, mount_pool
+from collectfasta.stores.store import TRANSIENT_STATUSES, Page, batches
 
 # The most blobs that the service names in one page.
 _PAGE = 5000
@@ -203,13 +203,16 @@ class AzureStore(CloudStore):
     @override
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
         try:
-            with self.translating(), reading_listing():
-                blobs = self._container.list_blobs(
-                    name_starts_with=prefix or None, results_per_page=_PAGE, **self._options()
+            with self.translating():
+                return read_page(
+                    self._container,
+                    self._count,
+                    is_dated=not start,
+                    token=token,
+                    name_starts_with=prefix or None,
+                    results_per_page=_PAGE,
+                    **self._options(),
                 )
-                pages: Any = blobs.by_page(token or None)
-                entries = [Entry(blob.name, self._describe(blob)) for blob in next(pages)]
-                return Page(entries, pages.continuation_token or None)
         except StoreError as error:
             if error.denied:
                 error.advice = (
