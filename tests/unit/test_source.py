@@ -303,6 +303,17 @@ class TestBody:
             assert isinstance(body.error, InterruptedError)
         assert positions == [0, 1000, 2000]
 
+    def test_it_can_be_checked_after_it_was_closed(self, source: SourceFile, path: Path) -> None:
+        for each in (source, source_in(in_memory({"a.css": CONTENT}))):
+            with each.open_body() as body:
+                body.read()
+            body.check()
+        path.write_bytes(b"other")
+        with source_in(FileSystemStorage(path.parent)).open_body() as body:
+            path.write_bytes(b"changed")
+        with pytest.raises(SourceChangedError):
+            body.check()
+
     def test_it_closes_its_content(self) -> None:
         content = io.BytesIO(CONTENT)
         with Body(content, len(CONTENT)):
