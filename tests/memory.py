@@ -324,12 +324,12 @@ class Site:
 
         Of rewritten files it is what there is: that their names are right is Django's.
         """
-        expected = self.contents()
-        if self.is_staged:
-            bodies = self.bodies()
-            expected |= {name: bodies.get(name, b"") for name in (*self.paths.values(), MANIFEST)}
         prefix = f"{self.location}/" if self.location else ""
-        return {prefix + name: content for name, content in expected.items()}
+        expected = {prefix + name: content for name, content in self.contents().items()}
+        if self.is_staged:
+            bodies, made = self.bodies(), [*self.paths.values(), MANIFEST]
+            expected |= {prefix + name: bodies.get(prefix + name, b"") for name in made}
+        return expected
 
     # The requests
 
