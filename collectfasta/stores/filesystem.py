@@ -120,15 +120,10 @@ class FileSystemStore(Store):
     @override
     def put(self, key: str, body: Body, headers: Mapping[str, Any]) -> Listed:
         """Write a file beside the one that it replaces, then rename it over that one."""
-        path, content = self.storage.path(key), File[Any](cast("Any", body))
+        path, content = self.storage.path(key), File(cast("Any", body))
         with self.translating(), naming_disks(self.storage.location), replacing(path) as temporary:
             name = posixpath.join(posixpath.dirname(key), os.path.basename(temporary))
-<<<<<<< HEAD
             self.storage.save(name, content)
-=======
-            content: Any = body
-            self.storage.save(name, File(content))
->>>>>>> house
         return self.head(key) or Listed()
 
     @override
