@@ -144,12 +144,12 @@ class SourceFile:
         content = self.open()
 
         def check() -> None:
-            position = content.tell()
+            position = None if content.closed else content.tell()
             if self.stamp() != stamp:
                 raise SourceChangedError(
                     "it changed while it was being sent: run the command again"
                 )
-            if content.tell() != position:
+            if position is not None and content.tell() != position:
                 # Django's InMemoryStorage opens one object for everybody, to get its size too.
                 content.seek(position)
 

@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
