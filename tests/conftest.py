@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,13 @@ def _no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """Get no lines for a CI's log, wherever the tests run: they look at the output."""
     for name in ("CI", "TF_BUILD"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _untaken_signals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SIGTERM and SIGHUP end the tests: deploys in their process take them for their own."""
+    if request.node.get_closest_marker("signals") is None:
+        monkeypatch.setattr("collectfasta.terminal.session.terminable", nullcontext)
 
 
 @pytest.fixture(scope="session")

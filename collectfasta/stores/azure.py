@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
@@ -243,7 +244,7 @@ class AzureStore(CloudStore):
     def _describe(self, blob: BlobProperties) -> Listed:
         digest = blob.content_settings.content_md5
         checksum = Checksum("md5", bytes(digest).hex()) if digest else None
-        written = blob.last_modified
+        written: datetime | None = blob.last_modified
         last_modified = on_our_clock(written, self._count.date) if written else None
         return Listed(blob.etag.strip('"'), blob.size, checksum, last_modified)
 
