@@ -19,7 +19,7 @@ from s3transfer.manager import TransferManager
 from s3transfer.subscribers import BaseSubscriber
 from typing_extensions import override
 
-from collectfasta.errors import SourceChangedError
+from collectfasta.errors import SourceChangedError, StoreError
 from collectfasta.patching import is_overridden
 from collectfasta.remote import Listed, on_our_clock
 from collectfasta.source import Body
@@ -27,6 +27,7 @@ from collectfasta.stores.django_storages import s3_session
 from collectfasta.stores.http import ATTEMPTS, Counter
 from collectfasta.stores.s3.base import BucketStore, just_before
 from collectfasta.stores.s3.connection import credentials_of, scoped_config
+from collectfasta.stores.s3.errors import explain_configuration
 from collectfasta.stores.store import (
     PAGE_SIZE,
     Entry,
@@ -78,6 +79,9 @@ class Boto3Store(BucketStore):
 
     @cached_property
     def _made_client(self) -> S3Client:
+        problem = explain_configuration(self.storage)
+        if problem:
+            raise StoreError(problem, kind="configuration", advice=problem)
         client = _make_client(self.storage, self.threads)
         self.credentials = credentials_of(client)
         events = client.meta.events
