@@ -140,14 +140,20 @@ class SourceFile:
         if self.expected not in (None, stamp):
             raise SourceChangedError("it changed after it was hashed: run the command again")
 
+        size = self.size if stamp[0] is None else stamp[0]
+        content = self.open()
+
         def check() -> None:
+            position = None if content.closed else content.tell()
             if self.stamp() != stamp:
                 raise SourceChangedError(
                     "it changed while it was being sent: run the command again"
                 )
+            if position is not None and content.tell() != position:
+                # Django's InMemoryStorage opens one object for everybody, to get its size too.
+                content.seek(position)
 
-        size = self.size if stamp[0] is None else stamp[0]
-        return Body(self.open(), size, on_read=on_read, check=check, is_hashed=is_hashed)
+        return Body(content, size, on_read=on_read, check=check, is_hashed=is_hashed)
 
     def with_body(self, body: Body) -> SourceFile:
         """Return it with a body: what ``open()`` and ``open_body()`` return from now on."""
