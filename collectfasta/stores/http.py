@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
+
+from typing_extensions import override
 
 # The first attempt included: as many as botocore's "legacy" mode makes.
 ATTEMPTS = 5
@@ -29,3 +32,24 @@ class Counter:
         """Add to the number."""
         with self._lock:
             self.value += number
+
+
+def mount_pool(session: Any, threads: int, counter: Counter) -> None:
+    """Give a session of ``requests`` a connection for each thread; count what it sends.
+
+    Its own pool keeps 10 connections and throws away what exceeds them. Retries stay the SDK's.
+    """
+    # Azure's and Google's SDKs bring it along; S3's does not.
+    from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
+
+    class CountingAdapter(HTTPAdapter):
+        @override
+        def send(self, *args: Any, **kwargs: Any) -> Any:
+            counter.add()
+            response = super().send(*args, **kwargs)
+            counter.date = response.headers.get("Date")
+            return response
+
+    size = max(threads, DEFAULT_POOLSIZE)
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, CountingAdapter(pool_connections=size, pool_maxsize=size))

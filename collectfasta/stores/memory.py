@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +48,8 @@ class Bucket:
     Attributes:
         objects: The objects by key.
         calls: The requests made so far, in their order.
-        fail: Called before each request is answered; what it raises is the answer.
+        fail: Called before each request is carried out; what it raises is the answer.
+        lose: Called when an object is stored or deleted; what it raises is the answer.
         has_checksums: Whether listings have MD5s.
         page_size: How many objects a page of a listing has.
     """
@@ -55,6 +57,7 @@ class Bucket:
     objects: dict[str, MemoryObject] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     fail: Callable[[Call], object] = lambda call: None
+    lose: Callable[[Call], object] = lambda call: None
     has_checksums: bool = True
     page_size: int = PAGE_SIZE
     versions: Any = field(default_factory=lambda: count(1))
@@ -68,6 +71,13 @@ class Bucket:
             stored = MemoryObject(body, dict(headers or {}), version, now)
             self.objects[key] = stored
             return stored
+
+    def request(self, verb: str, key: str) -> Call:
+        """Count a request, and fail where that is asked for."""
+        call = Call(verb, key)
+        self.calls.append(call)
+        self.fail(call)
+        return call
 
 
 class MemoryStore(Store):
@@ -104,18 +114,14 @@ class MemoryStore(Store):
 
     @override
     def key(self, name: str) -> str:
-        if "\0" in name:
-            raise ValueError("it has a null character")
-        return self.prefix + name
+        clean = posixpath.normpath(name)
+        if "\0" in name or clean.startswith("../"):
+            raise ValueError("no object can have this name")
+        return self.prefix + clean
 
     @override
     def payload(self, key: str, content: Any) -> Payload:
         return Payload(content, self.saves_itself, dict(getattr(self.storage, "headers", {})))
-
-    def _call(self, verb: str, key: str) -> None:
-        call = Call(verb, key)
-        self.bucket.calls.append(call)
-        self.bucket.fail(call)
 
     def _describe(self, stored: MemoryObject) -> Listed:
         checksum = None
@@ -125,7 +131,7 @@ class MemoryStore(Store):
 
     @override
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
-        self._call("LIST", start or token)
+        self.bucket.request("LIST", start or token)
         with self.bucket.lock:
             keys = [
                 key
@@ -139,30 +145,33 @@ class MemoryStore(Store):
 
     @override
     def head(self, key: str) -> Listed | None:
-        self._call("HEAD", key)
+        self.bucket.request("HEAD", key)
         stored = self.bucket.objects.get(key)
         return self._describe(stored) if stored else None
 
     @override
     def get(self, key: str) -> bytes:
-        self._call("GET", key)
+        self.bucket.request("GET", key)
         if key not in self.bucket.objects:
             raise StoreError(f"there is no {key!r}", kind="404", missing=True)
         return self.bucket.objects[key].body
 
     @override
     def put(self, key: str, body: Body, headers: Mapping[str, Any]) -> Listed:
+        call = self.bucket.request("PUT", key)
         content = body.whole()
-        self._call("PUT", key)
         if self._aborted.is_set():
             raise InterruptedError("interrupted")
-        return self._describe(self.bucket.put(key, content, headers))
+        stored = self.bucket.put(key, content, headers)
+        self.bucket.lose(call)
+        return self._describe(stored)
 
     @override
     def delete(self, keys: Sequence[str]) -> None:
-        self._call("DELETE", next(iter(keys), ""))
+        call = self.bucket.request("DELETE", next(iter(keys), ""))
         for key in keys:
             self.bucket.objects.pop(key, None)
+        self.bucket.lose(call)
 
     @override
     def abort(self) -> None:

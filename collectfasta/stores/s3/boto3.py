@@ -168,11 +168,11 @@ class Boto3Store(BucketStore):
 
     @override
     def put_parts(self, key: str, body: Body, size: int, headers: Mapping[str, Any]) -> str:
-        with self._lock:
-            manager = self._manager
         body.seek(0)
         content: Any = body
         with self.translating():
+            with self._lock:
+                manager = self._manager
             try:
                 manager.upload(content, self._bucket, key, dict(headers), [_Sized(size)]).result()
             except CancelledError:

@@ -68,7 +68,7 @@ class S3Store(BucketStore):
     def sender(self) -> str | None:
         """What made the requests, and why it was not obstore alone."""
         names = [each.sender or "" for each in self._made if each.requests]
-        reasons = f" ({'; '.join(self._reasons)})" if "boto3" in names else ""
+        reasons = f" ({'; '.join(self._reasons)})" if "boto3" in names and self._reasons else ""
         return " and ".join(names) + reasons
 
     @property
@@ -83,7 +83,8 @@ class S3Store(BucketStore):
         return [text for each in self._made for text in each.secrets]
 
     def _do(self, request: Callable[[BucketStore], T]) -> T:
-        fast = self._fast
+        with self.translating():
+            fast = self._fast
         if fast is not None:
             try:
                 return request(fast)

@@ -1,0 +1,61 @@
+"""Fixtures of the flow tests: sites of each kind, inline and with threads."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.command import CollectStatic, StaticTree
+from tests.memory import Site, make_folder, write_site
+
+EACH_KIND = ["plain", "memory", "directory"]
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory for temporary files, of this test alone."""
+    path = make_folder(tmp_path / "tmp")
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    return path
+
+
+@pytest.fixture(params=[0, 4], ids=["inline", "threads"])
+def threads(request: pytest.FixtureRequest) -> int:
+    """How many files are sent at a time."""
+    number: int = request.param
+    return number
+
+
+def _site(tree: StaticTree, collectstatic: CollectStatic, kind: str) -> Site:
+    write_site(tree)
+    return Site(tree, collectstatic, kind)
+
+
+@pytest.fixture
+def site(static_tree: StaticTree, collectstatic: CollectStatic) -> Site:
+    """A plain site that was never deployed."""
+    return _site(static_tree, collectstatic, "plain")
+
+
+@pytest.fixture
+def manifest(static_tree: StaticTree, collectstatic: CollectStatic) -> Site:
+    """A site with a manifest, staged in memory, that was never deployed."""
+    return _site(static_tree, collectstatic, "memory")
+
+
+@pytest.fixture(params=["memory", "directory"])
+def each_manifest(
+    request: pytest.FixtureRequest, static_tree: StaticTree, collectstatic: CollectStatic
+) -> Site:
+    """A site with a manifest, staged in each of the ways in turn."""
+    return _site(static_tree, collectstatic, request.param)
+
+
+@pytest.fixture(params=EACH_KIND)
+def each_site(
+    request: pytest.FixtureRequest, static_tree: StaticTree, collectstatic: CollectStatic
+) -> Site:
+    """A site of each kind in turn."""
+    return _site(static_tree, collectstatic, request.param)
