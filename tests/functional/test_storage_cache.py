@@ -20,8 +20,8 @@ from django.core.cache import caches
 from django.core.files.base import ContentFile
 from storages.backends.s3 import S3Storage
 
-from collectfasta.cache import is_entry
-from tests.command import CollectStatic, StaticTree
+from collectfasta.entries import is_entry
+from tests.conftest import CollectStatic, StaticTree
 from tests.functional.test_s3_opaque_etags import SERVER
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.azure import AzureCloud
