@@ -53,6 +53,9 @@ class MemoryStorage(Storage):
     ) -> None:
         self.bucket, self.location, self.headers = bucket, location, headers or {}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     def _key(self, name: str) -> str:
         return posixpath.join(self.location.strip("/"), name)
 
