@@ -69,7 +69,8 @@ def _get_setting(type_: type[T] | tuple[type[T], ...], key: str, default: T) -> 
         expected = " or ".join(each.__name__.replace("NoneType", "None") for each in types)
         # Others may hold a password, in the address of a cache for instance.
         is_plain = isinstance(value, (str, int, float))
-        found = f"{value!r:.100}" if is_plain else type(value).__name__
+        name = type(value).__name__
+        found = f"{value!r:.100} ({name})" if is_plain else name
         raise ValueError(f"The {key!r} setting must be of type {expected}, found {found}.")
     return value
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.files.storage import FileSystemStorage, Storage
@@ -83,38 +83,35 @@ def test_a_project_without_any_setting_passes() -> None:
     assert found() == []
 
 
-@pytest.mark.parametrize(("identifier", "settings"), WRONG_SETTINGS.items())
-def test_each_wrong_setting_is_one_message_with_a_hint(
-    identifier: str, settings: dict[str, Any]
-) -> None:
-    message = only(**settings)
-    level = checks.WARNING if ".W" in identifier else checks.ERROR
-    assert (message.id, message.level) == (identifier, level)
-    assert message.hint
+def test_each_wrong_setting_is_one_message_with_a_hint() -> None:
+    for identifier, settings in WRONG_SETTINGS.items():
+        messages = found(**settings)
+        level = checks.WARNING if ".W" in identifier else checks.ERROR
+        assert [(each.id, each.level) for each in messages] == [(identifier, level)]
+        assert messages[0].hint, identifier
 
 
-@pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
-def test_nothing_is_checked_where_collectfasta_is_switched_off(settings: dict[str, Any]) -> None:
-    assert found(COLLECTFASTA_ENABLED=False, **settings) == []
+def test_nothing_is_checked_where_collectfasta_is_switched_off() -> None:
+    checked = {
+        key: found(COLLECTFASTA_ENABLED=False, **WRONG_SETTINGS[key]) for key in WRONG_SETTINGS
+    }
+    assert {key: messages for key, messages in checked.items() if messages} == {}
 
 
-@pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
-def test_nothing_is_checked_where_only_other_apps_are(settings: dict[str, Any]) -> None:
+def found_of(asked: list[AppConfig], settings: dict[str, Any]) -> list[CheckMessage]:
+    """Return what the checks say when they are asked about some apps."""
     backend = settings.get("backend", FILESYSTEM)
     with override_settings(STORAGES={"staticfiles": {"BACKEND": backend}}, **settings):
-        others = all_other_apps()
-        assert others
-        assert [each for check in ALL_CHECKS for each in check(others)] == []
+        return [each for check in ALL_CHECKS for each in check(asked)]
 
 
-@pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
-def test_everything_is_checked_where_the_app_is_among_those_asked_for(
-    settings: dict[str, Any],
-) -> None:
-    backend = settings.get("backend", FILESYSTEM)
-    with override_settings(STORAGES={"staticfiles": {"BACKEND": backend}}, **settings):
-        asked = [apps.get_app_config("collectfasta")]
-        assert [each for check in ALL_CHECKS for each in check(asked)] != []
+def test_only_what_concerns_the_apps_that_are_asked_about_is_checked() -> None:
+    ours, others = [apps.get_app_config("collectfasta")], all_other_apps()
+    assert others
+    for identifier, settings in WRONG_SETTINGS.items():
+        assert found_of(others, settings) == [], identifier
+        if identifier != "collectfasta.E001":
+            assert found_of(ours, settings) != [], identifier
 
 
 def test_the_checks_make_no_storage() -> None:
@@ -145,8 +142,10 @@ def test_each_wrong_setting_is_an_error_of_its_own() -> None:
     assert [each.id for each in messages] == ["collectfasta.E002", "collectfasta.E002"]
 
 
-def test_a_wrong_switch_is_an_error() -> None:
-    assert "COLLECTFASTA_ENABLED" in only(COLLECTFASTA_ENABLED="no").msg
+def test_a_wrong_switch_is_an_error_that_shows_its_value() -> None:
+    message = only(COLLECTFASTA_ENABLED="no").msg
+    assert "COLLECTFASTA_ENABLED" in message
+    assert "found 'no' (str)" in message
 
 
 def test_an_unknown_cache_is_named_with_those_that_there_are() -> None:
@@ -156,23 +155,13 @@ def test_an_unknown_cache_is_named_with_those_that_there_are() -> None:
     assert "default, static" in str(message.hint)
 
 
-@pytest.mark.parametrize(
-    "strategy", ["missing.Strategy", "nodots", "collectfasta.strategies.boto3.Missing"]
-)
-def test_a_strategy_that_does_not_import_is_named_and_the_right_one_suggested(
-    strategy: str,
-) -> None:
-    message = only(COLLECTFASTA_STRATEGY=strategy, backend=S3)
-    assert message.id == "collectfasta.E004"
-    assert repr(strategy) in message.msg
-    assert S3_STRATEGY in str(message.hint)
-
-
-@pytest.mark.parametrize("strategy", ["collectfasta.checks.check_order", int])
-def test_what_is_no_strategy_is_named(strategy: object) -> None:
-    message = only(COLLECTFASTA_STRATEGY=strategy)
-    assert message.id == "collectfasta.E004"
-    assert repr(strategy) in message.msg
+def test_what_is_not_a_strategy_is_named_and_the_right_one_suggested() -> None:
+    strategies = ["missing.Strategy", "nodots", "collectfasta.strategies.boto3.Missing", int]
+    for strategy in (*strategies, "collectfasta.checks.check_order"):
+        message = only(COLLECTFASTA_STRATEGY=strategy, backend=S3)
+        assert message.id == "collectfasta.E004"
+        assert repr(strategy) in message.msg
+        assert S3_STRATEGY in str(message.hint), strategy
 
 
 def test_a_strategy_for_another_storage_is_named_with_both_storages_and_the_right_strategy() -> (
@@ -207,21 +196,17 @@ def test_a_strategy_that_stages_fits_a_storage_that_hashes_files() -> None:
     assert found(COLLECTFASTA_STRATEGY=S3_TWO_PASSES, backend=S3_MANIFEST) == []
 
 
-@pytest.mark.parametrize("staging_storage", ["staticfiles", LOCAL_MANIFEST])
-def test_a_strategy_that_stages_fits_any_storage_where_another_class_stages(
-    staging_storage: str,
-) -> None:
-    settings = {"COLLECTFASTA_STAGING_STORAGE": staging_storage}
-    assert found(COLLECTFASTA_STRATEGY=S3_TWO_PASSES, backend=S3, **settings) == []
+def test_a_strategy_that_stages_fits_any_storage_where_another_class_stages() -> None:
+    for staging_storage in ("staticfiles", LOCAL_MANIFEST):
+        settings = {"COLLECTFASTA_STAGING_STORAGE": staging_storage}
+        assert found(COLLECTFASTA_STRATEGY=S3_TWO_PASSES, backend=S3, **settings) == []
 
 
-@pytest.mark.parametrize(
-    "staging_storage", ["missing.Storage", "nodots", "collectfasta.checks.check_order", "os.path"]
-)
-def test_a_staging_storage_that_is_none_is_named(staging_storage: str) -> None:
-    message = only(COLLECTFASTA_STAGING_STORAGE=staging_storage)
-    assert message.id == "collectfasta.E007"
-    assert repr(staging_storage) in message.msg
+def test_what_is_not_a_staging_storage_is_named() -> None:
+    for name in ("missing.Storage", "nodots", "collectfasta.checks.check_order", "os.path"):
+        message = only(COLLECTFASTA_STAGING_STORAGE=name)
+        assert message.id == "collectfasta.E007"
+        assert repr(name) in message.msg
 
 
 def test_a_storage_that_does_not_import_is_left_to_django() -> None:
@@ -229,20 +214,18 @@ def test_a_storage_that_does_not_import_is_left_to_django() -> None:
 
 
 class TestNames:
-    @pytest.mark.parametrize(
-        ("name", "nearest"),
-        [
-            ("COLLECTFASTA_THREAD", "COLLECTFASTA_THREADS"),
-            ("COLLECTFASTA_STATEGY", "COLLECTFASTA_STRATEGY"),
-            ("COLLECTFAST_ENABLED", "COLLECTFASTA_ENABLED"),
-        ],
-    )
-    def test_the_nearest_name_is_suggested(self, name: str, nearest: str) -> None:
-        message = only(**{name: None})
-        assert name in message.msg
-        assert message.hint == f"Did you mean {nearest}?"
+    def test_the_nearest_name_is_suggested(self) -> None:
+        nearest = {
+            "COLLECTFASTA_THREAD": "COLLECTFASTA_THREADS",
+            "COLLECTFASTA_STATEGY": "COLLECTFASTA_STRATEGY",
+            "COLLECTFAST_ENABLED": "COLLECTFASTA_ENABLED",
+        }
+        for name, meant in nearest.items():
+            message = only(**{name: None})
+            assert name in message.msg
+            assert message.hint == f"Did you mean {meant}?"
 
-    def test_all_names_are_told_where_none_is_near(self) -> None:
+    def test_all_names_are_listed_where_none_is_near(self) -> None:
         assert "COLLECTFASTA_HASHED_ONLY" in str(only(COLLECTFASTA_XYZ=1).hint)
 
     def test_every_setting_is_known(self) -> None:
@@ -256,13 +239,9 @@ class TestPasses:
         assert S3_STRATEGY in message.msg
         assert S3_TWO_PASSES in str(message.hint)
 
-    @pytest.mark.parametrize(
-        ("backend", "strategy"), [(S3, S3_STRATEGY), (LOCAL_MANIFEST, FILESYSTEM_STRATEGY)]
-    )
-    def test_a_storage_that_no_other_strategy_stages_for_passes(
-        self, backend: str, strategy: str
-    ) -> None:
-        assert found(backend=backend, COLLECTFASTA_STRATEGY=strategy) == []
+    def test_a_storage_that_no_other_strategy_stages_for_passes(self) -> None:
+        for backend, strategy in ((S3, S3_STRATEGY), (LOCAL_MANIFEST, FILESYSTEM_STRATEGY)):
+            assert found(backend=backend, COLLECTFASTA_STRATEGY=strategy) == []
 
 
 class TestMemory:
@@ -274,38 +253,25 @@ class TestMemory:
         ):
             return [each.id for each in checks.run_checks(tags=[checks.Tags.staticfiles])]
 
-    @pytest.mark.parametrize("cache", [LOCMEM, "django.core.cache.backends.dummy.DummyCache"])
-    @pytest.mark.parametrize(
-        "parameters",
-        [
+    def test_it_matters_where_s3_has_no_checksums(self) -> None:
+        encrypted = [
             {"ServerSideEncryption": "aws:kms"},
             {"ServerSideEncryption": "aws:kms:dsse"},
             {"SSECustomerKey": "key", "SSECustomerAlgorithm": "AES256"},
-        ],
-    )
-    def test_it_matters_where_s3_tells_no_checksums(
-        self, cache: str, parameters: dict[str, str]
-    ) -> None:
-        assert self.identifiers(cache, {"object_parameters": parameters}) == ["collectfasta.W003"]
-
-    def test_it_matters_where_the_setting_of_django_storages_says_so(self) -> None:
-        encrypted = {"ServerSideEncryption": "aws:kms"}
-        found = self.identifiers(LOCMEM, {}, AWS_S3_OBJECT_PARAMETERS=encrypted)
+        ]
+        for cache in (LOCMEM, "django.core.cache.backends.dummy.DummyCache"):
+            for parameters in encrypted:
+                found = self.identifiers(cache, {"object_parameters": parameters})
+                assert found == ["collectfasta.W003"], (cache, parameters)
+        found = self.identifiers(LOCMEM, {}, AWS_S3_OBJECT_PARAMETERS=encrypted[0])
         assert found == ["collectfasta.W003"]
 
-    @pytest.mark.parametrize(
-        "options",
-        [{}, {"object_parameters": {"ServerSideEncryption": "AES256"}}, {"object_parameters": 1}],
-    )
-    def test_it_does_not_matter_elsewhere(self, options: dict[str, Any]) -> None:
-        assert self.identifiers(LOCMEM, options) == []
-
-    @pytest.mark.parametrize(
-        "cache", ["django.core.cache.backends.filebased.FileBasedCache", "missing.Cache"]
-    )
-    def test_another_cache_passes(self, cache: str) -> None:
+    def test_it_does_not_matter_elsewhere(self) -> None:
+        for parameters in ({}, {"ServerSideEncryption": "AES256"}, 1):
+            assert self.identifiers(LOCMEM, {"object_parameters": parameters}) == []
         encrypted = {"object_parameters": {"ServerSideEncryption": "aws:kms"}}
-        assert self.identifiers(cache, encrypted) == []
+        for cache in ("django.core.cache.backends.filebased.FileBasedCache", "missing.Cache"):
+            assert self.identifiers(cache, encrypted) == []
 
 
 class TestCacheLocation:
@@ -322,15 +288,12 @@ class TestCacheLocation:
     def test_a_storage_to_itself_is_fine(self) -> None:
         assert self.found(BACKEND=STORAGE_CACHE, LOCATION="ci") == []
 
-    @pytest.mark.parametrize("location", ["", "missing", "staticfiles"])
-    def test_any_other_location_is_refused(self, location: str) -> None:
-        (message,) = self.found(BACKEND=STORAGE_CACHE, LOCATION=location)
-        assert repr(location) in message.msg or "no LOCATION" in message.msg
-        assert message.hint
+    def test_any_other_location_is_refused(self) -> None:
+        for location in ("", "missing", "staticfiles"):
+            (message,) = self.found(BACKEND=STORAGE_CACHE, LOCATION=location)
+            assert repr(location) in message.msg or "no LOCATION" in message.msg
+            assert message.hint
 
-    @pytest.mark.parametrize(
-        "backend",
-        ["django.core.cache.backends.locmem.LocMemCache", "missing.Cache", "django.conf.settings"],
-    )
-    def test_a_cache_of_another_class_is_not_its_concern(self, backend: str) -> None:
-        assert self.found(BACKEND=backend, LOCATION="staticfiles") == []
+    def test_a_cache_of_another_class_is_left_alone(self) -> None:
+        for backend in (LOCMEM, "missing.Cache", "django.conf.settings"):
+            assert self.found(BACKEND=backend, LOCATION="staticfiles") == []

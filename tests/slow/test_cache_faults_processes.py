@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StaticTree
-from tests.functional.cache_faults import check_warning, opaque_server, settings_for
+from tests.slow.cache_faults import check_warning, opaque_server, settings_for
 from tests.project import Ended, Project, end
 from tests.servers import memcached, redis
 from tests.servers.clouds.s3 import S3Cloud

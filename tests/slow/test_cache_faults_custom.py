@@ -13,7 +13,7 @@ from django.core.cache.backends.memcached import PyMemcacheCache
 
 from collectfasta import hints
 from tests.conftest import CollectStatic, StaticTree
-from tests.functional.cache_faults import ALIAS, paused, settings_for
+from tests.slow.cache_faults import ALIAS, paused, settings_for
 from tests.functional.test_custom_strategies import CachedRemoteHash, Nowhere, PlainStorage
 from tests.servers import memcached, redis
 from tests.servers.memcached import MemcachedServer

@@ -17,7 +17,7 @@ from django.core.cache.backends.redis import RedisCache
 
 from collectfasta import hints, settings
 from tests.conftest import CollectStatic, StaticTree
-from tests.functional.cache_faults import ALIAS, Deploys, opaque_server, paused
+from tests.slow.cache_faults import ALIAS, Deploys, opaque_server, paused
 from tests.servers import memcached, redis
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.memcached import MemcachedServer

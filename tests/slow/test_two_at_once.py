@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CollectStatic, StaticTree
-from tests.functional.test_killed import assert_whole
+from tests.slow.test_killed import assert_whole
 from tests.project import (
     MANIFEST,
     MANIFEST_BACKENDS,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CollectStatic, StaticTree
-from tests.functional.cache_faults import ALIAS, Deploys, opaque_server
+from tests.slow.cache_faults import ALIAS, Deploys, opaque_server
 from tests.functional.test_storage_cache import entries
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.recorder import Request
