@@ -72,6 +72,10 @@ class MemoryStorage(Storage):
         self.bucket.lose(call)
         return name
 
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """Overwrite, as cloud storages do by default."""
+        return name
+
     def exists(self, name: str) -> bool:
         self.bucket.request("HEAD", self._key(name))
         return self._key(name) in self.bucket.objects
