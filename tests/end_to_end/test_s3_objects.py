@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -19,7 +18,6 @@ from tests.command import StaticTree
 from tests.project import Project
 from tests.servers.clouds.base import DEFAULT_STORAGE
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.process import running
 from tests.servers.s3 import S3Server
 
 from . import storages, trees
@@ -180,40 +178,10 @@ class TestParts:
         assert again.kinds == ["LIST"]
 
 
-# moto answers with MD5s whatever the encryption is, so here each write gets a random ETag, as S3
-# gives them under SSE-KMS and SSE-C
-# (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html).
-OPAQUE_SERVER = """
-import sys, uuid
-from moto.s3.models import FakeKey
-from moto.server import main
-
-etag_of_content = FakeKey.etag.fget
-
-def etag(self):
-    if "opaque" not in vars(self):
-        _, _, parts = etag_of_content(self).strip('"').partition("-")
-        self.opaque = uuid.uuid4().hex + ("-" + parts if parts else "")
-    return f'"{self.opaque}"'
-
-FakeKey.etag = property(etag)
-main(sys.argv[1:])
-"""
 ENCRYPTIONS: dict[str, dict[str, Any]] = {
     "KMS": {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/static"},
     "C": {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": bytes(range(32))},
 }
-
-
-@pytest.fixture(scope="module")
-def opaque_server() -> Iterator[S3Server]:
-    """A server whose ETags say nothing about the content."""
-
-    def command(port: int) -> list[str]:
-        return [sys.executable, "-c", OPAQUE_SERVER, "-p", str(port)]
-
-    with running("moto", command) as url:
-        yield S3Server(url)
 
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS.values(), ids=ENCRYPTIONS)
