@@ -288,24 +288,6 @@ class TestKeys:
             )
             assert site.deploy().summary == "0 static files copied, 1 unmodified.", repr(end)
 
-    def test_with_a_slash_before_a_name_are_not_taken_for_it(self, make_site: MakeSite) -> None:
-        names = ("x.css", "+.css", "0.css", "-/x.css")
-        site = make_site("s3", dict.fromkeys(names, b"x"))
-        for name in names:
-            site.cloud.put(f"/{name}", b"x")
-
-        assert site.deploy().counts["PUT"] == 4
-
-        assert site.cloud.keys() == sorted([*names, *(f"/{name}" for name in names)])
-
-    def test_of_a_marker_hide_no_object_and_make_none(self, make_site: MakeSite) -> None:
-        site = make_site("s3", {"a/dir": b"content", "b/dir": b""})
-        for key, body in (("a/dir", b"content"), ("a/dir/", b""), ("b/dir/", b"")):
-            site.cloud.put(key, body)
-
-        assert site.deploy().summary == "1 static file copied, 1 unmodified."
-        assert site.cloud.keys() == ["a/dir", "a/dir/", "b/dir", "b/dir/"]
-
 
 class TestOwnStorages:
     """Storages of the user's own class."""
@@ -509,10 +491,3 @@ class TestEngines:
         assert ended.status == 0, ended.stderr
         assert "3 requests by boto3 (obstore is not installed)," in ended.stdout
         assert site.cloud.keys() == [*FILES]
-
-    def test_low_verbosity_names_none(self, make_site: MakeSite) -> None:
-        for place in ("s3", "s3-boto3"):
-            said = make_site(place, FILES).deploy().run.stdout
-            assert ", 3 requests," in said
-            assert "by obstore" not in said
-            assert "by boto3" not in said

@@ -15,7 +15,7 @@ from django.core.cache import caches
 from django.core.files.base import ContentFile
 from storages.backends.s3 import S3Storage
 
-from tests.servers.clouds import Cloud, RecordedCloud
+from tests.servers.clouds import Cloud
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.s3 import S3Server
 
@@ -29,7 +29,6 @@ KEEPING: dict[str, dict[str, Any]] = {
     "s3": {"file_overwrite": False},
     "gcs": {"file_overwrite": False},
     "azure": {"overwrite_files": False},
-    "filesystem": {},
 }
 
 
@@ -54,21 +53,10 @@ def remembering(
     static_backend: str | None = None,
     **cache_options: Any,
 ) -> dict[str, Any]:
-    """Return settings with a cache in a storage.
-
-    Args:
-        static: Where the static files go.
-        elsewhere: Where the cache is, under "ci/" if it is on a server.
-        options: More options for the static files' storage.
-        backend: Another class for the cache's storage.
-        static_backend: Another class for the static files' storage.
-        cache_options: More options for the cache's storage.
-    """
-    if isinstance(elsewhere, RecordedCloud):
-        cache_options = {"location": "ci", **cache_options}
+    """Return settings with a cache under "ci/", of another class and with more options or not."""
     storage = {
         "BACKEND": backend or elsewhere.backend,
-        "OPTIONS": elsewhere.options(**cache_options),
+        "OPTIONS": elsewhere.options(**{"location": "ci", **cache_options}),
     }
     return {
         "STORAGES": {**static.storages(static_backend, **(options or {})), "ci": storage},
@@ -116,20 +104,7 @@ def test_one_request_reads_and_one_writes_and_entries_are_no_stale_objects(
 
 @pytest.mark.s3
 class TestOnS3:
-    """Static files on S3, and entries in another bucket or in a directory."""
-
-    def test_a_directory_keeps_entries_too(
-        self, make_site: MakeSite, make_cloud: MakeCloud
-    ) -> None:
-        site, directory = make_site("s3", FILES), make_cloud("filesystem")
-        settings = remembering(site.cloud, directory)
-        site.deploy(settings=settings)
-        (key,) = entries(directory)
-        before = directory.get(key).body
-        site.tree.write("b.txt", b"new")
-        site.deploy(settings=settings)
-        assert entries(directory) == [key]
-        assert directory.get(key).body != before
+    """Static files on S3, and entries there or in another bucket."""
 
     @pytest.mark.parametrize("backend", [None, path_of(SecretStorage)])
     def test_what_nobody_else_could_know_is_recognised_by_a_fresh_runner(
