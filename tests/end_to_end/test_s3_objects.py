@@ -274,20 +274,6 @@ class TestKeys:
         assert repr(name) not in refused.error
         assert refused.kinds == []
 
-    def test_are_found_from_the_first_on_whatever_it_ends_with(
-        self, make_site: MakeSite, make_cloud: MakeCloud
-    ) -> None:
-        cloud = make_cloud("s3")
-        for number, end in enumerate((" ", "!", "~", "\x7f", "\u0301")):
-            cloud.put(f"{number}/a{end}", b"a")
-            site = make_site(
-                cloud,
-                {f"a{end}": b"a"},
-                options={"location": str(number)},
-                use_default_ignore_patterns=False,
-            )
-            assert site.deploy().summary == "0 static files copied, 1 unmodified.", repr(end)
-
 
 class TestOwnStorages:
     """Storages of the user's own class."""
