@@ -24,5 +24,25 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = "google.api_core.retry.retry_unary.exponential_sleep_generator"
     set_attribute(waits, lambda *_, **__: repeat(SECONDS))
     set_attribute("azure.storage.blob.ExponentialRetry.get_backoff_time", lambda *_: SECONDS)
-    set_attribute("collectfasta.strategies.azure_retry._INITIAL_BACKOFF", SECONDS)
-    set_attribute("collectfasta.strategies.azure_retry._INCREMENT_BASE", 1)
+    waits = {"initial_backoff": 0, "increment_base": 1, "random_jitter_range": 0}
+    set_attribute("collectfasta.stores.azure._WAITS", waits)
+
+
+def shorten_timeouts(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.4) -> None:
+    """Wait only so long for an answer, where the storages have no options for that.
+
+    Those of S3's ``client_config`` are the test's to set.
+    """
+    set_attribute = monkeypatch.setattr
+    monkeypatch.setitem(_google_tried(), "timeout", (5, seconds))
+    azure = {"connection_timeout": 5, "read_timeout": seconds}
+    set_attribute("collectfasta.stores.azure._TIMEOUTS", azure)
+    longest = timedelta(seconds=2 * seconds)
+    set_attribute("collectfasta.stores.s3.obstore_setup._TIMEOUT", longest)
+
+
+def _google_tried() -> dict[str, object]:
+    from collectfasta.stores import gcloud
+
+    tried: dict[str, object] = gcloud._TRIED
+    return tried

@@ -1,4 +1,4 @@
-"""What is special about objects on S3: parameters, parts, ETags, keys, and storages of one's own."""
+"""What is special about objects on S3: parameters, parts, ETags, keys, and custom storages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def written_with(**parameters: object) -> dict[str, Any]:
 
 
 class TestParametersThatChange:
-    """What an object is written with is no part of its content, so that the cache has to tell."""
+    """What an object is written with is no part of its content, so that the cache has to know."""
 
     EXPIRES = datetime(2030, 1, 1, tzinfo=timezone.utc)
     # Each is compared with the one before.
@@ -433,7 +433,9 @@ class TestTwoPlaces:
         locations = ["", ""] if apart == "bucket" else ["one", "two"]
         first, second = (
             make_site(cloud, FILES, options={**each, "location": location})
-            for cloud, each, location in zip((first_cloud, second_cloud), parameters, locations)
+            for cloud, each, location in zip(
+                (first_cloud, second_cloud), parameters, locations, strict=True
+            )
         )
 
         first.deploy()
