@@ -231,7 +231,7 @@ class TestClient:
         assert store.storage._service_client is None
 
     def test_a_client_of_the_users_is_obeyed(self) -> None:
-        class Storage(AzureStorage):  # type: ignore[misc]
+        class Storage(AzureStorage):
             def _get_service_client(self) -> BlobServiceClient:
                 return BlobServiceClient("https://theirs.example.com")
 

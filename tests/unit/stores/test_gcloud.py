@@ -15,6 +15,7 @@ from google.auth.exceptions import DefaultCredentialsError, MalformedError, Tran
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.storage import Client
 from google.oauth2.credentials import Credentials
+from google.resumable_media import InvalidResponse
 from storages.backends.gcloud import GoogleCloudStorage
 
 from collectfasta.errors import CollectfastaError, StoreError
@@ -85,6 +86,16 @@ class TestErrors:
         found = translated(google.RetryError("Timeout", google.ServiceUnavailable("busy")))
 
         assert (found.kind, str(found)) == ("503", "ServiceUnavailable: 503 busy")
+
+    def test_an_upload_that_was_repeated_in_vain_is_told_by_its_answer(self) -> None:
+        answer = requests.Response()
+        answer.status_code, answer._content = 503, b"busy"
+        answer.request = requests.Request("POST", "https://storage/upload").prepare()
+
+        found = translated(google.RetryError("Timeout", InvalidResponse(answer)))
+
+        assert (found.kind, found.transient) == ("503", True)
+        assert str(found) == "ServiceUnavailable: 503 POST https://storage/upload: busy"
 
     @pytest.mark.parametrize("error", [FileNotFoundError(), InterruptedError(), ValueError()])
     def test_others_are_left_alone(self, error: Exception) -> None:
