@@ -129,6 +129,8 @@ def store_of(**options: Any) -> AzureStore:
 
 
 class TestNames:
+    """By ``AzureStorage._get_valid_path``: without it, keys are not the storage's."""
+
     @pytest.mark.parametrize(
         ("location", "prefix"), [("", ""), ("static", "static/"), ("a/b/", "a/b/")]
     )

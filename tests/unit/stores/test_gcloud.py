@@ -154,6 +154,8 @@ def store_of(**options: Any) -> GoogleStore:
 
 
 class TestNames:
+    """By ``GoogleCloudStorage._normalize_name``: without it, keys are not the storage's."""
+
     @pytest.mark.parametrize(
         ("location", "prefix"), [("", ""), ("static", "static/"), ("a/b/", "a/b/")]
     )
@@ -206,6 +208,7 @@ class TestPayload:
         }
 
     def test_compressed_once(self) -> None:
+        """By ``GoogleCloudStorage._compress_content``: without it, the bytes are not the storage's."""
         content, encoded, headers = self.payload("a.css", gzip=True)
 
         assert (gzip.decompress(content), encoded) == (b"body", True)
@@ -267,6 +270,7 @@ class TestClient:
         assert {*GoogleStore(storage).secrets} == secrets
 
     def test_secrets_make_no_client(self) -> None:
+        """By ``GoogleCloudStorage._client``: without it, hiding secrets looks for credentials."""
         storage = GoogleCloudStorage(bucket_name="bucket")
 
         assert GoogleStore(storage).secrets == []
