@@ -208,7 +208,7 @@ class TestPayload:
         }
 
     def test_compressed_once(self) -> None:
-        """By ``GoogleCloudStorage._compress_content``: without it, the bytes are not the storage's."""
+        """By ``GoogleCloudStorage._compress_content``: without it, the bytes are others."""
         content, encoded, headers = self.payload("a.css", gzip=True)
 
         assert (gzip.decompress(content), encoded) == (b"body", True)
