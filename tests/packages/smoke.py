@@ -20,7 +20,6 @@ from typing import Any
 # What each extra brings.
 SDKS = {
     "s3": ("boto3", "botocore", "s3transfer", "obstore"),
-    "crt": ("awscrt",),
     "google": ("google.cloud.storage", "google.auth", "google_crc32c"),
     "azure": ("azure.storage.blob", "azure.core"),
 }
