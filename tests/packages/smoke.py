@@ -30,7 +30,6 @@ CLOUDS = {
     "gcloud": {"google"},
     "requests_session": {"azure", "google"},  # by requests, which comes with either
     "s3": {"s3"},
-    "s3_crt": {"crt"},
 }
 BACKENDS = {
     "s3": ("storages.backends.s3.S3StaticStorage", "boto3.Boto3Strategy"),
