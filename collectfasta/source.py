@@ -89,7 +89,7 @@ class SourceFile:
         Raises:
             OSError: It has vanished or may not be read.
         """
-        if self.body is not None:
+        if self.body is not None and not self.body.closed:
             self.body.seek(0)
             body: Any = self.body
             return File(body)

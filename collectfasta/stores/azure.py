@@ -45,7 +45,13 @@ from collectfasta.stores.django_storages import (
     azure_service,
     makes_azure_service,
 )
-from collectfasta.stores.http import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Counter, mount_pool
+from collectfasta.stores.http import (
+    ATTEMPTS,
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    Counter,
+    prepare_session,
+)
 from collectfasta.stores.store import TRANSIENT_STATUSES, Page, batches
 
 # The most blobs that the service names in one page.
@@ -161,7 +167,6 @@ class AzureStore(CloudStore):
                 "AZURE_CONTAINER."
             )
         session = Session()
-        mount_pool(session, self.threads, self._count)
         # The SDK gives them to a transport that it makes itself only.
         given = storage.client_options if storage.connection_string is None else {}
         transport = RequestsTransport(
@@ -180,6 +185,10 @@ class AzureStore(CloudStore):
             )
         else:
             service = azure_service(storage, options)
+        prepare_session(session, service.url, self.threads, self._count)
+        if transport.connection_config.verify is True:
+            # By default, which the session has looked for in the environment.
+            transport.connection_config.verify = session.verify
         container: ContainerClient = service.get_container_client(storage.azure_container)
         return container
 

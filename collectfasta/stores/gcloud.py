@@ -35,7 +35,7 @@ from collectfasta.stores.django_storages import (
     google_compressed,
     texts_of,
 )
-from collectfasta.stores.http import CONNECT_SECONDS, READ_SECONDS, Counter, mount_pool
+from collectfasta.stores.http import CONNECT_SECONDS, READ_SECONDS, Counter, prepare_session
 from collectfasta.stores.store import (
     PAGE_SIZE,
     TRANSIENT_STATUSES,
@@ -138,7 +138,8 @@ class GoogleStore(CloudStore):
             if self._pool != self.threads:
                 # It would ask for the bucket's metadata, in another thread, to decorate traces.
                 bucket.client._bucket_metadata_cache = None
-                mount_pool(bucket.client._http, self.threads, self._count)
+                url = bucket.client._connection.API_BASE_URL
+                prepare_session(bucket.client._http, url, self.threads, self._count)
                 self._pool = self.threads
             return bucket
 

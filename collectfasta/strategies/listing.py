@@ -70,13 +70,13 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
             )
         return None
 
-    @abc.abstractmethod
     def list_named(self, names: Sequence[str]) -> Iterable[RemoteObject]:
-        """Return the named objects that exist.
+        """Return the named objects that exist: one by one, unless a subclass lists them in bulk.
 
         Raises:
             StoreError: ``denied`` where the credentials may not list.
         """
+        return (each for each in map(self.look_up, names) if each)
 
     @override
     def look_up(self, name: str) -> RemoteObject | None:

@@ -55,7 +55,7 @@ class Deploy:
     @property
     def writes(self) -> set[str]:
         """The kinds of those of its requests that write."""
-        return WRITES & {*self.kinds}
+        return {*self.kinds} & WRITES
 
     @property
     def summary(self) -> str:
@@ -152,8 +152,9 @@ def scramble_cache() -> None:
 
 def under_static(cloud: Cloud) -> dict[str, Any]:
     """Return the storage's options for a location "static" within a place."""
-    is_directory = isinstance(cloud, FileSystemCloud)
-    return {"location": str(cloud.root / "static") if is_directory else "static"}
+    if isinstance(cloud, FileSystemCloud):
+        return {"location": str(cloud.root / "static")}
+    return {"location": "static"}
 
 
 def manifest_backend(cloud: Cloud) -> str:

@@ -1,4 +1,4 @@
-"""What a deploy costs in requests, counted at the server: of some more files, and of a full bucket."""
+"""What a deploy costs in requests, counted at the server."""
 
 from __future__ import annotations
 

@@ -154,6 +154,8 @@ def connection_of(storage: Any) -> S3Connection:
         raise UnsupportedError("the name of the region")
     scheme, host, is_virtual_hosted = _address(storage, region)
     bucket = f"{storage.bucket_name}." if is_virtual_hosted else ""
+    server = f"{scheme}://{host}"
+    bundles = os.environ.get("AWS_CA_BUNDLE"), os.environ.get("REQUESTS_CA_BUNDLE")
     return S3Connection(
         bucket=storage.bucket_name,
         url=f"{scheme}://{bucket}{host}",
@@ -162,8 +164,8 @@ def connection_of(storage: Any) -> S3Connection:
         attempts=_attempts(config, profile),
         connect_timeout=config.connect_timeout,
         read_timeout=config.read_timeout,
-        ca_bundle=_ca_bundle(),
-        proxy=_proxy(f"{scheme}://{host}"),
+        ca_bundle=next(filter(None, bundles), None) or str(get_cert_path(True)),
+        proxy=ProxyConfiguration(get_environ_proxies(server)).proxy_url_for(server),
         credentials=credentials,
     )
 
@@ -221,17 +223,6 @@ def _address(storage: Any, region: str | None) -> tuple[str, str, bool]:
     host = "s3.amazonaws.com" if is_global else f"s3.{region}.amazonaws.com"
     # TLS certificates have one wildcard, for one label.
     return "https", host, style != "path" and "." not in bucket
-
-
-def _ca_bundle() -> str:
-    variables = os.environ.get("AWS_CA_BUNDLE"), os.environ.get("REQUESTS_CA_BUNDLE")
-    return next(filter(None, variables), None) or str(get_cert_path(True))
-
-
-def _proxy(url: str) -> str | None:
-    """Return the proxy that botocore would take from the environment."""
-    proxy: str | None = ProxyConfiguration(get_environ_proxies(url)).proxy_url_for(url)
-    return proxy
 
 
 def _attempts(config: Any, profile: dict[str, Any]) -> int:

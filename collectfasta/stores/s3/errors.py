@@ -83,7 +83,6 @@ def translate(
     """
     if operation:
         return _of_obstore(str(error), store, operation, endpoint)
-    problem = _explain_configuration(store.storage)
     kind, text = type(error).__name__, describe(error, store.secrets)
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -91,11 +90,11 @@ def translate(
         return _refusal(store, status, code, error.operation_name, text)
     if isinstance(error, (BotoCoreError, ResponseParserError)):
         is_transient = isinstance(error, (HTTPClientError, UnconnectedError))
-        advice = problem or _explain_failure(store, error)
+        advice = explain_configuration(store.storage) or _explain_failure(store, error)
         return StoreError(text, kind=kind, transient=is_transient, advice=advice)
-    if problem and isinstance(error, ValueError):
-        return StoreError(text, kind=kind, advice=problem)
-    return None
+    # What boto3 raises then.
+    problem = explain_configuration(store.storage) if isinstance(error, ValueError) else None
+    return StoreError(text, kind=kind, advice=problem) if problem else None
 
 
 def _of_obstore(text: str, store: Store, operation: str, endpoint: str) -> StoreError:
@@ -112,7 +111,7 @@ def _of_obstore(text: str, store: Store, operation: str, endpoint: str) -> Store
     failure = _FAILURE.search(text)
     words = _FAILURES[failure.group(1) if failure else ""].format(endpoint)
     kind, _, reason = words.partition(": ")
-    advice = _explain_configuration(store.storage) or _unusable(store.storage, reason)
+    advice = _unusable(store.storage, reason)
     return StoreError(words, kind=kind, transient=True, advice=advice)
 
 
@@ -128,13 +127,12 @@ def _answer(text: str) -> tuple[int | None, str, str]:
 
 def _refusal(store: Store, status: int | None, code: str, operation: str, text: str) -> StoreError:
     words = (str(status), code) if code != str(status) else (code,)
-    advice = _explain_code(store.storage, store.url, code, operation)
     return StoreError(
         text,
         # Without a code botocore repeats the status.
         kind=" ".join(words).strip() if status else "ClientError",
         transient=status in TRANSIENT_STATUSES or bool(_TRANSIENT_CODES.fullmatch(code)),
-        advice=_explain_configuration(store.storage) or advice,
+        advice=_explain_code(store.storage, store.url, code, operation),
         missing=code in ("NoSuchKey", "404"),
         denied=operation == LIST and code in ("AccessDenied", "403"),
     )
@@ -160,7 +158,7 @@ def _unusable(storage: Any, reason: str) -> str:
     return f"S3 can't be used at {storage.endpoint_url or 'AWS'}: {reason}"
 
 
-def _explain_configuration(storage: Any) -> str | None:
+def explain_configuration(storage: Any) -> str | None:
     """Say what the storage lacks to work at all: its client fails in ways that don't say it."""
     endpoint = storage.endpoint_url
     if not storage.bucket_name:

@@ -22,7 +22,6 @@ from collectfasta.errors import StoreError
 from collectfasta.executor import NoAnswerError, in_time
 from collectfasta.remote import Listed
 from collectfasta.source import Body
-from collectfasta.stores.http import Counter
 from collectfasta.stores.s3.base import AFTER, BucketStore, is_plain, just_before
 from collectfasta.stores.s3.connection import UnsupportedError, connection_of
 from collectfasta.stores.s3.errors import LIST, translate
@@ -58,11 +57,14 @@ _LISTING_SECONDS = 600.0
 class ObstoreStore(BucketStore):
     """Make the requests by obstore, from any number of threads.
 
-    Each method raises UnsupportedError for what boto3 has to do.
+    Each method raises UnsupportedError for what boto3 has to do. obstore does not say which
+    ``requests`` it has repeated.
 
     Raises:
         UnsupportedError: obstore can't be set up here.
     """
+
+    sender = "obstore"
 
     def __init__(self, storage: Any) -> None:
         super().__init__(storage)
@@ -71,20 +73,8 @@ class ObstoreStore(BucketStore):
         self._provider = CredentialProvider(self.credentials)
         self._reader = make_store(self._connection, self._provider, sends_bodies=False)
         self._writer = make_store(self._connection, self._provider, sends_bodies=True)
-        self._count = Counter()
         self._large_bodies = threading.BoundedSemaphore(_LARGE_BODIES)
         self._large_uploads = threading.Lock()
-
-    @property
-    @override
-    def sender(self) -> str | None:
-        return "obstore"
-
-    @property
-    @override
-    def requests(self) -> int:
-        """How many requests were made so far; obstore does not say which it has repeated."""
-        return self._count.value
 
     @override
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -64,7 +65,11 @@ def make_store(
     if not sends_bodies:
         options["read_timeout"] = timedelta(seconds=connection.read_timeout)
     if is_secure:
-        options["root_certificate"] = _read(connection.ca_bundle)
+        # Those that botocore trusts: a slim system may have none.
+        try:
+            options["root_certificate"] = Path(connection.ca_bundle).read_bytes()
+        except OSError:
+            raise UnsupportedError("the certificates can't be read") from None
     retries: Any = {
         "max_retries": connection.attempts - 1,
         "backoff": _BACKOFF,
@@ -86,15 +91,6 @@ def make_store(
     except (BaseError, ValueError):
         # Its text may have the proxy's password.
         raise UnsupportedError("obstore can't be set up") from None
-
-
-def _read(ca_bundle: str) -> bytes:
-    """Return the certificates that botocore trusts: a slim system may have none of its own."""
-    try:
-        with open(ca_bundle, "rb") as certificates:
-            return certificates.read()
-    except OSError:
-        raise UnsupportedError("the certificates can't be read") from None
 
 
 class CredentialProvider:

@@ -18,6 +18,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseTimeoutError,
 )
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient, ExponentialRetry, LinearRetry
 from django.core.exceptions import SuspiciousOperation
 from storages.backends.azure_storage import AzureStorage
@@ -200,6 +201,27 @@ class TestClient:
         assert store._container.api_version == "2021-12-02"
         assert store._container._config.retry_policy is policy
         assert store.storage.client_options == options
+
+    @pytest.mark.parametrize(
+        ("options", "used"),
+        [({}, "bundle"), ({"connection_verify": "own"}, "own"), ({"connection_verify": False}, 0)],
+    )
+    def test_certificates_of_the_environment_are_used_unless_others_are_given(
+        self, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], used: Any
+    ) -> None:
+        made: list[RequestsTransport] = []
+
+        class Transport(RequestsTransport):
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                made.append(self)
+
+        monkeypatch.setattr("collectfasta.stores.azure.RequestsTransport", Transport)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "bundle")
+
+        _ = store_of(client_options=options, **ACCOUNT).identity
+
+        assert [each.connection_config.verify for each in made] == [used]
 
     def test_the_storage_keeps_its_own_client(self) -> None:
         store = store_of(**ACCOUNT)

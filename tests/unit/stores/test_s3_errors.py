@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from botocore.exceptions import (
 from storages.backends.s3 import S3Storage
 
 from collectfasta.errors import SourceChangedError, StoreError, describe
+from collectfasta.source import Body
 from collectfasta.stores.s3.connection import UnsupportedError
 from collectfasta.stores.s3.errors import translate
 from collectfasta.stores.s3.store import S3Store
@@ -174,18 +177,27 @@ def test_advice_names_what_to_correct() -> None:
     assert "s3:PutObject and s3:PutObjectAcl on" in (with_acl.advice or "")
 
 
-def test_storage_that_can_not_work_is_named_whatever_fails() -> None:
+def test_storage_that_can_not_work_is_named_before_anything_is_asked() -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"bucket_name": None}, "The storage names no bucket"),
         ({"endpoint_url": "localhost:9000"}, "The endpoint 'localhost:9000' is no URL"),
     ]
     for options, advice in cases:
-        errors: list[Exception] = [
-            refusal(404, "404"),
-            ParamValidationError(report="No."),
-            ValueError("Invalid endpoint"),
+        store = store_of(**options)
+        body = Body(io.BytesIO(b"x"), 1)
+        requests: list[Callable[[], object]] = [
+            lambda store=store: store.list("static/", "static/a"),  # type: ignore[misc]
+            lambda store=store: store.head("a"),  # type: ignore[misc]
+            lambda store=store, body=body: store.put("a", body, {}),  # type: ignore[misc]
+            lambda store=store: store.delete(["a"]),  # type: ignore[misc]
         ]
-        for error in errors:
+        for request in requests:
+            with pytest.raises(StoreError, match=advice) as caught:
+                request()
+            assert (caught.value.advice or "").startswith(advice)
+        assert store.requests == 0
+        # What the storage's own client raises, in its constructor for instance.
+        for error in (ParamValidationError(report="No."), ValueError("Invalid endpoint")):
             assert (by_boto3(error, **options).advice or "").startswith(advice)
 
 

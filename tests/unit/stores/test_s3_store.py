@@ -21,7 +21,7 @@ from collectfasta.stores.s3.store import S3Store
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 MEGABYTE = 1024 * 1024
 
-keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 
 
 def store_of(**options: Any) -> S3Store:
