@@ -53,6 +53,9 @@ class MemoryStorage(Storage):
     ) -> None:
         self.bucket, self.location, self.headers = bucket, location, headers or {}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     def _key(self, name: str) -> str:
         return posixpath.join(self.location.strip("/"), name)
 
@@ -67,6 +70,10 @@ class MemoryStorage(Storage):
         content.seek(0)
         self.bucket.put(self._key(name), force_bytes(content.read()), self.headers)
         self.bucket.lose(call)
+        return name
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """Overwrite, as cloud storages do by default."""
         return name
 
     def exists(self, name: str) -> bool:

@@ -24,7 +24,8 @@ NOISE = random.Random(0).randbytes(2 * PART + 1)
 # Requests that send a body of fewer bytes than two pieces, of two, and of a byte more.
 REQUESTS: dict[str, list[dict[str, int]]] = {
     "s3": [{"PUT": 1}, {"MULTIPART": 4}, {"MULTIPART": 5}],
-    "gcs": [{"UPLOAD": 1}, {"UPLOAD": 3}, {"UPLOAD": 4}],
+    # Google's client finds out by an empty chunk that a full one was the last.
+    "gcs": [{"UPLOAD": 1}, {"UPLOAD": 4}, {"UPLOAD": 4}],
     "azure": [{"PUT": 1}, {"PUT_BLOCK": 2, "BLOCK_LIST": 1}, {"PUT_BLOCK": 3, "BLOCK_LIST": 1}],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -12,6 +13,8 @@ from django.core.cache import caches
 from tests.command import StaticTree
 from tests.servers.clouds import Cloud
 from tests.servers.clouds.filesystem import FileSystemCloud
+from tests.servers.process import running
+from tests.servers.s3 import S3Server
 
 # Before it is imported: its classes assert what the modules' own would.
 pytest.register_assert_rewrite("tests.end_to_end.lives")
@@ -19,10 +22,50 @@ pytest.register_assert_rewrite("tests.end_to_end.lives")
 from .lives import Life, be_alone  # noqa: E402
 from .site import MakeCloud, MakeSite, Site  # noqa: E402
 
+# moto answers with MD5s whatever the encryption is, so here each write gets a random ETag, as S3
+# gives them under SSE-KMS and SSE-C
+# (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html).
+OPAQUE_SERVER = """
+import sys, uuid
+from moto.s3.models import FakeKey
+from moto.server import main
+
+etag_of_content = FakeKey.etag.fget
+
+def etag(self):
+    if "opaque" not in vars(self):
+        _, _, parts = etag_of_content(self).strip('"').partition("-")
+        self.opaque = uuid.uuid4().hex + ("-" + parts if parts else "")
+    return f'"{self.opaque}"'
+
+FakeKey.etag = property(etag)
+main(sys.argv[1:])
+"""
+
+
+@pytest.fixture(scope="session")
+def opaque_server() -> Iterator[S3Server]:
+    """An S3 server whose ETags say nothing about the content."""
+
+    def command(port: int) -> list[str]:
+        return [sys.executable, "-c", OPAQUE_SERVER, "-p", str(port)]
+
+    with running("moto", command) as url:
+        yield S3Server(url)
+
+
+@pytest.fixture(scope="class")
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    """What pytest's ``monkeypatch`` is, until the end of a class."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield monkeypatch
+
 
 @pytest.fixture(scope="class")
 def make_cloud(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    patch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[MakeCloud]:
     """Makes empty places that last for the tests of a class.
 
@@ -31,7 +74,11 @@ def make_cloud(
     with ExitStack() as stack:
 
         def make(name: str) -> Cloud:
-            return stack.enter_context(_cloud(name, request, tmp_path_factory))
+            cloud = stack.enter_context(_cloud(name, request, tmp_path_factory))
+            # Also where it keeps something else than the static files.
+            for variable, value in cloud.environment.items():
+                patch.setenv(variable, value)
+            return cloud
 
         yield make
 
@@ -54,13 +101,6 @@ def _cloud(
 
     engine = {"s3": None, "s3-boto3": "boto3"}[name]
     return S3Cloud(request.getfixturevalue("s3_server"), engine=engine)
-
-
-@pytest.fixture(scope="class")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    """What pytest's ``monkeypatch`` is, until the end of a class."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        yield monkeypatch
 
 
 @pytest.fixture(scope="class")

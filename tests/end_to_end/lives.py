@@ -117,6 +117,15 @@ class Life:
         """Return the objects at a moment but for the manifest, whose order is not fixed."""
         return without(self.stored[moment], f"static/{MANIFEST}")
 
+    def listings_elsewhere(self) -> list[str]:
+        """Return the queries of listings of more than the location."""
+        return [
+            request.query
+            for each in self.deploys.values()
+            for request, kind in zip(each.requests, each.kinds, strict=True)
+            if kind == "LIST" and "prefix=static%2F" not in request.query
+        ]
+
 
 def be_alone(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a directory, and with one for temporary files, that nothing else uses.
@@ -327,13 +336,7 @@ class PlainBucket(PlainSite):
         assert len(kinds) == 12
 
     def test_nothing_beside_the_location_is_listed(self, life: Life) -> None:
-        queries = [
-            request.query
-            for each in life.deploys.values()
-            for request, kind in zip(each.requests, each.kinds, strict=True)
-            if kind == "LIST"
-        ]
-        assert [query for query in queries if "prefix=static%2F" not in query] == []
+        assert life.listings_elsewhere() == []
 
 
 def live_with_manifest(site: Site) -> Life:
@@ -511,13 +514,7 @@ class ManifestBucket(ManifestSite):
         assert {*kinds[:-1]} <= UPLOADS
 
     def test_nothing_beside_the_location_is_listed(self, life: Life) -> None:
-        queries = [
-            request.query
-            for each in life.deploys.values()
-            for request, kind in zip(each.requests, each.kinds, strict=True)
-            if kind == "LIST"
-        ]
-        assert [query for query in queries if "prefix=static%2F" not in query] == []
+        assert life.listings_elsewhere() == []
 
 
 def live_with_whitenoise(site: Site, directory: Site) -> Life:

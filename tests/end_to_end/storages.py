@@ -345,22 +345,3 @@ class S3OwnManifest(S3ManifestStaticStorage):
             self.manifest_name, ContentFile(json.dumps(content, sort_keys=True).encode())
         )
         self._save("extra.json", ContentFile(b"{}"))
-
-
-class S3Merging(S3ManifestStaticStorage):
-    """Keeps the names of the last deploy, for pages that are still in somebody's cache."""
-
-    hashed_files: Any
-
-    def post_process(self, *args: Any, **kwargs: Any) -> Any:
-        before, _ = self.load_manifest()
-        yield from super().post_process(*args, **kwargs)
-        self.hashed_files = {**before, **self.hashed_files}
-        self.save_manifest()
-
-
-class S3StoredName(S3ManifestStaticStorage):
-    """Names files in URLs otherwise."""
-
-    def stored_name(self, name: str) -> str:
-        return f"release/{super().stored_name(name)}"

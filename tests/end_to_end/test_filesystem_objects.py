@@ -147,12 +147,6 @@ class TestReplacement:
 class TestLinks:
     """In the target; Django's own command makes them."""
 
-    def test_are_made_by_djangos_own_command(self, make_site: MakeSite) -> None:
-        site = make_site("filesystem", FILES)
-        deploy = site.deploy(link=True)
-        assert (root_of(site) / "a.css").readlink() == site.tree.path("a.css")
-        assert deploy.summary == f"2 static files symlinked to '{root_of(site)}'."
-
     @pytest.mark.parametrize("backend", [None, path_of(storages.LocalUppercase)])
     def test_are_replaced_by_files_and_what_they_lead_to_stays(
         self, make_site: MakeSite, backend: str | None

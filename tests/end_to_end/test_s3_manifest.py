@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -13,11 +12,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, Storage
 from storages.backends.s3 import S3ManifestStaticStorage, S3StaticStorage
 
-from tests.command import StaticTree
-
 from . import storages, trees
 from .lives import ManifestBucket
-from .site import MANIFEST, MakeCloud, MakeSite, published
+from .site import MANIFEST, MakeCloud, MakeSite
 from .storages import path_of
 
 pytestmark = [pytest.mark.s3, pytest.mark.staging]
@@ -115,104 +112,26 @@ class TestManifestElsewhere:
         Dictionary.contents.clear()
 
 
-class LocalManifest(S3ManifestStaticStorage):
-    """Keeps the manifest where no storage is, and writes down what is stored by then."""
-
-    file: ClassVar[Path]
-    stored: ClassVar[list[str]] = []
-    cloud: ClassVar[Any]
-
-    def read_manifest(self) -> str | None:
-        return self.file.read_text() if self.file.exists() else None
-
-    def save_manifest(self) -> None:
-        self.stored[:] = self.cloud.keys()
-        self.file.write_text(json.dumps({"version": "1.1", "paths": self.hashed_files}))
-
-
 @BOTH_STAGES
-class TestOwnManifests:
-    """Classes that make, read or save their manifests in their own way."""
+def test_a_manifest_that_is_saved_in_an_own_way_is_never_missing_and_stays_where_all_is_cleared(
+    make_site: MakeSite, strategy: str | None
+) -> None:
+    options = {"location": "static"}
+    backend = path_of(storages.S3OwnManifest)
+    site = make_site("s3", trees.HOOKED, backend=backend, strategy=strategy, options=options)
+    site.cloud.put("static/old.css", b"old")
 
-    def test_one_that_is_saved_without_a_storage_is_saved_last_and_read_as_it_was_saved(
-        self,
-        make_site: MakeSite,
-        patch: pytest.MonkeyPatch,
-        tmp_path: Path,
-        strategy: str | None,
-    ) -> None:
-        site = make_site("s3", trees.HOOKED, backend=path_of(LocalManifest), strategy=strategy)
-        patch.setattr(LocalManifest, "file", tmp_path / "manifest.json", raising=False)
-        patch.setattr(LocalManifest, "cloud", site.cloud, raising=False)
+    site.deploy(clear=True)
+    site.tree.write("img/a.png", b"changed it")
+    changed = site.deploy()
+    site.deploy(clear=True)
 
-        site.deploy()
-        paths = json.loads(LocalManifest.file.read_text())["paths"]
-        stored = [*LocalManifest.stored]
-        dry = site.deploy(dry_run=True)
-        url = published("img/a.png")
-
-        assert {*paths} == {*trees.HOOKED}
-        assert stored == site.cloud.keys() == sorted({*paths, *paths.values()})
-        assert url.endswith(paths["img/a.png"])
-        assert dry.kinds == ["LIST"]
-
-    def test_one_that_is_saved_in_an_own_way_is_never_missing_and_stays_where_all_is_cleared(
-        self, make_site: MakeSite, strategy: str | None
-    ) -> None:
-        options = {"location": "static"}
-        backend = path_of(storages.S3OwnManifest)
-        site = make_site("s3", trees.HOOKED, backend=backend, strategy=strategy, options=options)
-        site.cloud.put("static/old.css", b"old")
-
-        site.deploy(clear=True)
-        site.tree.write("img/a.png", b"changed it")
-        changed = site.deploy()
-        site.deploy(clear=True)
-
-        manifest = json.loads(site.cloud.get(f"static/{MANIFEST}").body)
-        paths = manifest["paths"]
-        assert changed.writes == {"PUT"}
-        assert manifest["sizes"] == {"img/a.png": 10}
-        names = {*paths, *paths.values(), MANIFEST, "extra.json"}
-        assert {*site.cloud.keys()} == {f"static/{name}" for name in names}
-
-    def test_one_that_is_merged_with_the_published_one_keeps_its_names(
-        self, make_site: MakeSite, strategy: str | None
-    ) -> None:
-        backend = path_of(storages.S3Merging)
-        site = make_site("s3", trees.HOOKED, backend=backend, strategy=strategy)
-        site.deploy()
-        gone = json.loads(site.cloud.get(MANIFEST).body)["paths"]["img/a.png"]
-        for name in ("img/a.png", "css/a.css", "css/b.css", "page.html"):
-            site.tree.delete(name)
-
-        site.deploy()
-
-        assert json.loads(site.cloud.get(MANIFEST).body)["paths"]["img/a.png"] == gone
-
-    def test_one_of_another_order_is_not_sent_again(
-        self, make_site: MakeSite, tmp_path: Path, strategy: str | None
-    ) -> None:
-        for name in ("one", "two"):
-            StaticTree(tmp_path / name).write_all({f"{name}.txt": b"1", f"0{name}.txt": b"0"})
-        folders = [str(tmp_path / name) for name in ("one", "two")]
-        site = make_site("s3", {}, backend=S3_MANIFEST, strategy=strategy)
-
-        site.deploy(settings={"STATICFILES_DIRS": folders})
-        again = site.deploy(settings={"STATICFILES_DIRS": folders[::-1]})
-
-        assert not again.writes
-
-    def test_names_in_urls_are_those_of_the_class(
-        self, make_site: MakeSite, strategy: str | None
-    ) -> None:
-        backend = path_of(storages.S3StoredName)
-        site = make_site("s3", trees.HOOKED, backend=backend, strategy=strategy)
-
-        site.deploy()
-
-        paths = json.loads(site.cloud.get(MANIFEST).body)["paths"]
-        assert published("img/a.png").endswith(f"/release/{paths['img/a.png']}")
+    manifest = json.loads(site.cloud.get(f"static/{MANIFEST}").body)
+    paths = manifest["paths"]
+    assert changed.writes == {"PUT"}
+    assert manifest["sizes"] == {"img/a.png": 10}
+    names = {*paths, *paths.values(), MANIFEST, "extra.json"}
+    assert {*site.cloud.keys()} == {f"static/{name}" for name in names}
 
 
 def test_a_single_pass_leaves_what_two_passes_leave(make_site: MakeSite) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -19,7 +18,6 @@ from tests.command import StaticTree
 from tests.project import Project
 from tests.servers.clouds.base import DEFAULT_STORAGE
 from tests.servers.clouds.s3 import S3Cloud
-from tests.servers.process import running
 from tests.servers.s3 import S3Server
 
 from . import storages, trees
@@ -180,40 +178,10 @@ class TestParts:
         assert again.kinds == ["LIST"]
 
 
-# moto answers with MD5s whatever the encryption is, so here each write gets a random ETag, as S3
-# gives them under SSE-KMS and SSE-C
-# (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html).
-OPAQUE_SERVER = """
-import sys, uuid
-from moto.s3.models import FakeKey
-from moto.server import main
-
-etag_of_content = FakeKey.etag.fget
-
-def etag(self):
-    if "opaque" not in vars(self):
-        _, _, parts = etag_of_content(self).strip('"').partition("-")
-        self.opaque = uuid.uuid4().hex + ("-" + parts if parts else "")
-    return f'"{self.opaque}"'
-
-FakeKey.etag = property(etag)
-main(sys.argv[1:])
-"""
 ENCRYPTIONS: dict[str, dict[str, Any]] = {
     "KMS": {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/static"},
     "C": {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": bytes(range(32))},
 }
-
-
-@pytest.fixture(scope="module")
-def opaque_server() -> Iterator[S3Server]:
-    """A server whose ETags say nothing about the content."""
-
-    def command(port: int) -> list[str]:
-        return [sys.executable, "-c", OPAQUE_SERVER, "-p", str(port)]
-
-    with running("moto", command) as url:
-        yield S3Server(url)
 
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS.values(), ids=ENCRYPTIONS)
@@ -305,38 +273,6 @@ class TestKeys:
         assert [each for each in longer if repr(each) not in refused.error] == []
         assert repr(name) not in refused.error
         assert refused.kinds == []
-
-    def test_are_found_from_the_first_on_whatever_it_ends_with(
-        self, make_site: MakeSite, make_cloud: MakeCloud
-    ) -> None:
-        cloud = make_cloud("s3")
-        for number, end in enumerate((" ", "!", "~", "\x7f", "\u0301")):
-            cloud.put(f"{number}/a{end}", b"a")
-            site = make_site(
-                cloud,
-                {f"a{end}": b"a"},
-                options={"location": str(number)},
-                use_default_ignore_patterns=False,
-            )
-            assert site.deploy().summary == "0 static files copied, 1 unmodified.", repr(end)
-
-    def test_with_a_slash_before_a_name_are_not_taken_for_it(self, make_site: MakeSite) -> None:
-        names = ("x.css", "+.css", "0.css", "-/x.css")
-        site = make_site("s3", dict.fromkeys(names, b"x"))
-        for name in names:
-            site.cloud.put(f"/{name}", b"x")
-
-        assert site.deploy().counts["PUT"] == 4
-
-        assert site.cloud.keys() == sorted([*names, *(f"/{name}" for name in names)])
-
-    def test_of_a_marker_hide_no_object_and_make_none(self, make_site: MakeSite) -> None:
-        site = make_site("s3", {"a/dir": b"content", "b/dir": b""})
-        for key, body in (("a/dir", b"content"), ("a/dir/", b""), ("b/dir/", b"")):
-            site.cloud.put(key, body)
-
-        assert site.deploy().summary == "1 static file copied, 1 unmodified."
-        assert site.cloud.keys() == ["a/dir", "a/dir/", "b/dir", "b/dir/"]
 
 
 class TestOwnStorages:
@@ -541,10 +477,3 @@ class TestEngines:
         assert ended.status == 0, ended.stderr
         assert "3 requests by boto3 (obstore is not installed)," in ended.stdout
         assert site.cloud.keys() == [*FILES]
-
-    def test_low_verbosity_names_none(self, make_site: MakeSite) -> None:
-        for place in ("s3", "s3-boto3"):
-            said = make_site(place, FILES).deploy().run.stdout
-            assert ", 3 requests," in said
-            assert "by obstore" not in said
-            assert "by boto3" not in said

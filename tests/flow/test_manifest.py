@@ -345,7 +345,10 @@ def elsewhere(
     path, bucket = tmp_path / "manifests" / MANIFEST, Bucket()
     found: dict[str, tuple[Callable[[], Storage], Callable[[], bytes]]] = {
         "directory": (lambda: FileSystemStorage(path.parent), path.read_bytes),
-        "bucket": (lambda: MemoryStorage(bucket, "m"), lambda: bucket.objects[f"m/{MANIFEST}"].body),
+        "bucket": (
+            lambda: MemoryStorage(bucket, "m"),
+            lambda: bucket.objects[f"m/{MANIFEST}"].body,
+        ),
         "dictionary": (Dictionary, lambda: Dictionary.contents[MANIFEST]),
     }
     yield found[request.param]

@@ -98,7 +98,7 @@ def check_warning(warning: str, action: str, cause: str) -> None:
     """See that a warning says in one line what happened, what it means and what to do."""
     assert warning == (
         f"The cache '{ALIAS}' could not be {action} ({cause}). Deploying without it is slower, "
-        "not different. Mend it, or name another one in COLLECTFASTA_CACHE."
+        "not different. Fix it, or name another cache in COLLECTFASTA_CACHE."
     )
 
 

@@ -97,8 +97,8 @@ class Deploys:
         (warning,) = self.take_warnings()
         assert warning == (
             f"The cache '{ALIAS}' could not be {action} ({cause}). Deploying without it is slower, "
-            "and leaves in it what is out of date: clear it before the next deploy. Mend it, or "
-            "name another one in COLLECTFASTA_CACHE."
+            "and leaves in it what is out of date: clear it before the next deploy. Fix it, or "
+            "name another cache in COLLECTFASTA_CACHE."
         )
 
     def take_warnings(self) -> list[str]:

@@ -84,7 +84,7 @@ def check(warnings: list[str], action: str, *words: str) -> None:
     (warning,) = warnings
     assert warning.startswith(f"The cache '{ALIAS}' could not be {action} (")
     assert warning.endswith(
-        "Deploying without it is slower, not different. Mend it, or name another one in "
+        "Deploying without it is slower, not different. Fix it, or name another cache in "
         "COLLECTFASTA_CACHE."
     )
     assert "\n" not in warning

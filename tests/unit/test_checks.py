@@ -15,6 +15,7 @@ from django.test import override_settings
 from collectfasta import settings as known_settings
 from collectfasta.checks import ALL_CHECKS, all_other_apps
 from collectfasta.strategies import Strategy
+from collectfasta.strategies.filesystem import FileSystemStrategy
 
 S3 = "storages.backends.s3.S3Storage"
 FILESYSTEM = "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -63,6 +64,10 @@ class AnyStorageStrategy(Strategy[Storage]):
 
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
         return True
+
+
+class OwnStrategy(FileSystemStrategy):
+    """A strategy that extends one that is made for file systems."""
 
 
 def found(**settings: Any) -> list[CheckMessage]:
@@ -173,6 +178,15 @@ def test_a_strategy_for_another_storage_is_named_with_both_storages_and_the_righ
     assert S3 in message.msg
     assert FILESYSTEM in message.msg
     assert FILESYSTEM_STRATEGY in str(message.hint)
+
+
+def test_a_strategy_is_made_for_the_storage_of_the_one_that_it_extends() -> None:
+    strategy = f"{__name__}.OwnStrategy"
+    assert found(COLLECTFASTA_STRATEGY=strategy) == []
+    message = only(COLLECTFASTA_STRATEGY=strategy, backend=S3)
+    assert message.id == "collectfasta.E005"
+    assert "'django.core.files.storage.filesystem.FileSystemStorage'" in message.msg
+    assert S3_STRATEGY in str(message.hint)
 
 
 def test_a_strategy_for_a_parent_of_the_storage_fits() -> None:
