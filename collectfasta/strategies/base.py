@@ -124,9 +124,14 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
     def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
         """Remember the checksum of the file that was sent."""
         super().post_copy_hook(path, prefixed_path, local_storage)
+        if not self._remembers_checksums:
+            return
         checksum = self.get_local_file_hash(path, local_storage)
         key = self.get_cache_key(prefixed_path)
         self._access.write(lambda cache: cache.set(key, checksum))
+
+    # ListingStrategy, which comes before this class, has another answer.
+    _remembers_checksums = True
 
     def _remember(self, key: str, compute: Callable[[], str | None]) -> str | None:
         value = self._access.read(lambda cache: cache.get(key))

@@ -134,11 +134,10 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
         checksum = (remote.checksum or remote.read_checksum()) if remote else None
         return checksum.value if checksum and checksum.algorithm == "md5" else None
 
-    @override
-    def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
-        """Cache a checksum where checksums decide."""
-        if self._has_own_hash:
-            super().post_copy_hook(path, prefixed_path, local_storage)
+    @property
+    def _remembers_checksums(self) -> bool:
+        """Whether checksums decide, so that those of sent files are cached."""
+        return self._has_own_hash
 
     def _find(self, name: str) -> RemoteObject | None:
         return self.look_up(name) if self.index is None else self.index.get(name)
