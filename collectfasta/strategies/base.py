@@ -130,8 +130,10 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
         key = self.get_cache_key(prefixed_path)
         self._access.write(lambda cache: cache.set(key, checksum))
 
-    # ListingStrategy, which comes before this class, has another answer.
-    _remembers_checksums = True
+    @property
+    def _remembers_checksums(self) -> bool:
+        """Whether checksums decide; ListingStrategy, which comes before, has another answer."""
+        return True
 
     def _remember(self, key: str, compute: Callable[[], str | None]) -> str | None:
         value = self._access.read(lambda cache: cache.get(key))

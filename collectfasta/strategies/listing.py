@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -19,9 +18,7 @@ from collectfasta.remote import RemoteObject, StoredObject, compare
 from collectfasta.source import SourceFile
 from collectfasta.stores.store import leapfrog
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
-from collectfasta.strategies.contract import S
-
-logger = logging.getLogger("collectfasta")
+from collectfasta.strategies.contract import S, warn_of_denial
 
 _HASH_HOOKS = (
     "get_cached_remote_file_hash",
@@ -65,9 +62,7 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
         except StoreError as error:
             if not error.denied:
                 raise
-            logger.warning(
-                "%s Asking for each object instead, which is slower.", self.explain_error(error)
-            )
+            warn_of_denial(self, error)
         return None
 
     @abc.abstractmethod
