@@ -139,7 +139,9 @@ class Boto3Store(BucketStore):
                 if status == 403:
                     return Listed()
                 raise
-        return self.listed(answer["ETag"], answer["ContentLength"])
+        # Missing in an answer that was cut off after its status.
+        etag = answer.get("ETag")
+        return self.listed(etag, answer["ContentLength"]) if etag else Listed()
 
     @override
     def get(self, key: str) -> bytes:
@@ -204,7 +206,7 @@ class Boto3Store(BucketStore):
 
 
 class _Sized(BaseSubscriber):
-    """Keeps s3transfer from finding out a size by itself: a file may have become shorter."""
+    """Keeps s3transfer from looking for the size: the file might have become shorter."""
 
     def __init__(self, size: int) -> None:
         self._size = size
