@@ -1,4 +1,4 @@
-"""An interrupted deploy: nothing pending is begun, nothing is published, the next sends the rest."""
+"""An interrupted deploy: nothing pending is begun, and the next run sends the rest."""
 
 from __future__ import annotations
 

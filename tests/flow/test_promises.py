@@ -1,4 +1,4 @@
-"""The promises of docs/how-it-works.md that hold for every kind of site, inline and with threads."""
+"""The promises of docs/how-it-works.md that hold for every kind of site."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from django.core.cache import caches
 
 from collectfasta.source import SourceFile
+from collectfasta.stores.memory import MemoryStore
 from tests.memory import FILES, MANIFEST, Site, denied, invalid, make_folder, slow_down
 
 
@@ -310,8 +311,6 @@ def test_nothing_outside_of_the_location_is_changed_or_deleted(each_site: Site) 
 def test_nothing_outside_of_the_location_is_listed(
     each_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from collectfasta.stores.memory import MemoryStore
-
     prefixes: list[str] = []
     list_page = MemoryStore.list
 
