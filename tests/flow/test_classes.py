@@ -199,9 +199,7 @@ HOOKS = [
     Hook(CleanName, lambda _, paths: "nfd/\u00f6.txt" in paths),
     Hook(UrlConverter, lambda it, paths: b"converted" in it[paths["css/b.css"]]),
     Hook(Saved, lambda it, paths: it[paths["css/b.css"]].endswith(b"/* saved */")),
-    Hook(
-        Packer, lambda it, paths: b"@import" in it[paths["css/all.css"]] and "css/all.txt" in it
-    ),
+    Hook(Packer, lambda it, paths: b"@import" in it[paths["css/all.css"]] and "css/all.txt" in it),
     Hook(Minifier, lambda it, _: it["page.html"] == MORE["page.html"].upper()),
     Hook(OwnManifest, lambda it, _: b'"sizes"' in it[MANIFEST] and "extra.json" in it),
     Hook(ManifestName, lambda it, _: "assets/v2.json" in it and MANIFEST not in it),

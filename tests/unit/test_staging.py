@@ -14,9 +14,9 @@ from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestStaticF
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
+from collectfasta.deploy.stage import LocalStage, PatchedStage, Stage, without_originals
 from collectfasta.source import SourceFile
 from collectfasta.stores.storage import walk
-from collectfasta.deploy.stage import LocalStage, PatchedStage, Stage, without_originals
 from collectfasta.strategies.hashing import (
     FileSystemManifestFilesStorage,
     InMemoryManifestFilesStorage,
