@@ -324,9 +324,7 @@ def retry_options(client_options: Mapping[str, Any]) -> dict[str, Any]:
     return {**_WAITS, **dict.fromkeys(_LIMITS, retries), **client_options}
 
 
-def translate(
-    error: Exception, container: str, secrets: Iterable[str] = ()
-) -> StoreError | None:
+def translate(error: Exception, container: str, secrets: Iterable[str] = ()) -> StoreError | None:
     """Return a StoreError for what Azure's SDK raises; None for any other error.
 
     Args:

@@ -283,9 +283,7 @@ class GoogleStore(CloudStore):
         return translate(error, self.storage.bucket_name, self.secrets)
 
 
-def translate(
-    error: Exception, bucket: str, secrets: Iterable[str] = ()
-) -> StoreError | None:
+def translate(error: Exception, bucket: str, secrets: Iterable[str] = ()) -> StoreError | None:
     """Return a StoreError for what Google's SDK raises; None for any other error.
 
     Args:

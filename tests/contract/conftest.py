@@ -221,33 +221,25 @@ def _lend(
 
 
 @pytest.fixture(params=KINDS)
-def target(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Target]:
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """An empty bucket of each kind in turn."""
     yield from _lend(request, monkeypatch)
 
 
 @pytest.fixture(params=REMOTE)
-def remote(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Target]:
+def remote(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """An empty bucket behind a recorder, of each kind in turn."""
     yield from _lend(request, monkeypatch)
 
 
 @pytest.fixture(params=S3)
-def s3(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Target]:
+def s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """An empty S3 bucket, reached by each engine in turn."""
     yield from _lend(request, monkeypatch)
 
 
 @pytest.fixture(params=S3[:1])
-def combined(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Target]:
+def combined(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """An empty S3 bucket, reached by obstore where it can, by boto3 for the rest."""
     yield from _lend(request, monkeypatch)
 

@@ -38,7 +38,6 @@ NO_LISTINGS: dict[str, Callable[[Target], bytes]] = {
         b"[" * 100_000 if target.kind == "gcs" else listing(target, "&j;", doctype=BOMB)
     ),
     "cut off": lambda target: listing(target, "a.css")[:60],
-    "a page for people": lambda _: b"<html><body>Welcome</body></html>",
 }
 
 
@@ -56,6 +55,20 @@ def test_answer_that_is_not_a_listing_is_told_in_words(
         assert told
         assert told.isprintable()
         assert len(told) < 1500
+
+
+def test_page_for_people_is_an_error_or_empty(remote: Target) -> None:
+    """So that what is expected is sent again, and nothing is deleted."""
+    answer(remote, remote.is_list, b"<html><body>Welcome</body></html>")
+
+    for keys in (["a.css"], []):
+        entries: list[Any] = []
+        try:
+            store = remote.store()
+            entries += leapfrog(store, keys) if keys else store.list_all("")
+        except StoreError as error:
+            assert error.kind == "NoListingError"
+        assert entries == []
 
 
 class Elsewhere:

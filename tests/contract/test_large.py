@@ -66,9 +66,7 @@ def put_in_parts(target: Target, key: str, content: bytes, part_size: int) -> No
     cloud.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": etags})
 
 
-def test_file_is_stored_whole_in_pieces_and_recognised(
-    target: Target, sources: Sources
-) -> None:
+def test_file_is_stored_whole_in_pieces_and_recognised(target: Target, sources: Sources) -> None:
     store = target.store(**in_parts(target))
     counts = REQUESTS.get("s3" if target.is_s3 else target.kind, [{}] * 3)
     for size, count in zip((-1, 0, 1), counts, strict=True):

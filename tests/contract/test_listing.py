@@ -333,8 +333,7 @@ class TestPages:
 
             assert found(paged_google.store(), *keys, threads=threads) == keys
             begins = [
-                parse_qs(request.query)["startOffset"][0]
-                for request in paged_google.cloud.requests
+                parse_qs(request.query)["startOffset"][0] for request in paged_google.cloud.requests
             ]
             assert sorted(begins) == ["00.css", "10.css", f"{half}.css"]
 

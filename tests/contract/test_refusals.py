@@ -166,9 +166,7 @@ class TestCredentials:
                 assert "refused" in advice_of(error) or f"have expired ({code})" in advice_of(error)
             remote.recorded.recorder.reset()
 
-    def test_that_are_missing_are_named(
-        self, s3: Target, sources: Sources, no_aws: Path
-    ) -> None:
+    def test_that_are_missing_are_named(self, s3: Target, sources: Sources, no_aws: Path) -> None:
         store = s3.store(access_key=None, secret_key=None)
 
         for request in (list_all(store), put(store, sources)):

@@ -129,7 +129,7 @@ def test_secrets_from_elsewhere_are_known(
     monkeypatch: pytest.MonkeyPatch,
     place: str,
 ) -> None:
-    elsewhere: dict[str, Any] = {"access_key": None, "secret_key": None}
+    elsewhere: dict[str, Any] = {"access_key": None, "secret_key": None, "security_token": None}
     if place == "environment":
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
