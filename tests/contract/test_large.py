@@ -7,6 +7,7 @@ import random
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -98,7 +99,7 @@ def test_several_at_once_arrive_whole(target: Target, sources: Sources) -> None:
         store = target.store(**in_parts(target, use_threads=use_threads))
 
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda source: send(store, source), files))
+            list(pool.map(partial(send, store), files))
 
         assert target.bodies() == contents
         assert target.unfinished() == []
