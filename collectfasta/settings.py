@@ -1,8 +1,8 @@
 """Every setting of Collectfasta: typed, validated, in one place.
 
 The attributes of this module are read from Django's settings whenever they are asked for, so a
-changed setting counts at once and a wrong one harms nobody who does not need it. Each can be
-assigned, which wins over Django's setting.
+changed setting counts at once and a wrong one harms only what needs it. Each can be assigned, which
+wins over Django's setting.
 
 Attributes:
     debug: ``COLLECTFASTA_DEBUG`` (default: False). Show the traceback behind each failure.

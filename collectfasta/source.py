@@ -150,7 +150,7 @@ class SourceFile:
                     "it changed while it was being sent: run the command again"
                 )
             if position is not None and content.tell() != position:
-                # Django's InMemoryStorage opens one object for everybody, to get its size too.
+                # Django's InMemoryStorage returns one object for all, and to get its size too.
                 content.seek(position)
 
         return Body(content, size, on_read=on_read, check=check, is_hashed=is_hashed)

@@ -169,7 +169,7 @@ class _UnpublishedStorage(InMemoryStorage):
         self._open_published = open_published
 
     def open(self, name: str, mode: str = "rb") -> File[Any]:
-        """Open a file of its own, else one that was published."""
+        """Open a file that was saved here, else one that was published."""
         return super().open(name, mode) if self.exists(name) else self._open_published(name, mode)
 
 

@@ -87,7 +87,7 @@ class FileSystemStore(Store):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError:
-            # Something may be there. Whether it can be replaced, the attempt will show.
+            # Something might be there. The attempt will show whether it can be replaced.
             return Listed()
         written = _time_of(found.st_mtime)
         if not stat.S_ISREG(found.st_mode):
@@ -128,7 +128,7 @@ class FileSystemStore(Store):
 
     @override
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete files, and links that lead nowhere."""
+        """Delete files, and broken links."""
         with self.translating():
             for key in keys:
                 with suppress(FileNotFoundError):

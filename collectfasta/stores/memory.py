@@ -64,7 +64,7 @@ class Bucket:
     lock: Any = field(default_factory=threading.RLock)
 
     def put(self, key: str, body: bytes, headers: Mapping[str, Any] | None = None) -> MemoryObject:
-        """Store an object, as somebody else would."""
+        """Store an object, past the store."""
         with self.lock:
             version = str(next(self.versions))
             now = datetime.now(timezone.utc)

@@ -1,4 +1,4 @@
-"""The strategy contract: what a deploy asks of whoever knows a kind of storage.
+"""The strategy contract: what a deploy asks about one kind of storage.
 
 A strategy answers four questions about one storage: what is there, is this file there already,
 put this file there, delete these. Each has an answer here that works for any Django storage, except

@@ -130,7 +130,7 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
         return checksum.value if checksum and checksum.algorithm == "md5" else None
 
     @property
-    def _remembers_checksums(self) -> bool:
+    def _caches_checksums(self) -> bool:
         """Whether checksums decide, so that those of sent files are cached."""
         return self._has_own_hash
 

@@ -206,7 +206,7 @@ class Boto3Store(BucketStore):
 
 
 class _Sized(BaseSubscriber):
-    """Keeps s3transfer from finding out a size by itself: a file may have become shorter."""
+    """Keeps s3transfer from looking for the size: the file might have become shorter."""
 
     def __init__(self, size: int) -> None:
         self._size = size

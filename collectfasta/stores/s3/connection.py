@@ -1,6 +1,6 @@
 """How an S3Storage's boto3 client would reach its bucket, in plain values.
 
-obstore may stand in for boto3 only where it would do the same. What botocore can be told in its
+obstore may stand in for boto3 only where it would do the same. What botocore can be given in its
 client configuration, its configuration files and its environment is more than these values hold;
 whatever is not known to make no difference is refused.
 

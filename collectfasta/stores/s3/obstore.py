@@ -80,9 +80,9 @@ class ObstoreStore(BucketStore):
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
         """Return a page of a listing.
 
-        obstore shows keys as paths: "x" for "/x" and for "x/". Where the first may be, boto3 lists.
-        The second are what consoles make for folders: empty, so that the key of an empty object
-        may be another than it seems. All other keys that are not paths make obstore fail.
+        obstore shows keys as paths: "x" for "/x" and for "x/". Where the first is possible, boto3
+        lists. The second are what consoles make for folders: empty, so the key of an empty object
+        might not be what it seems. All other keys that are not paths make obstore fail.
         """
         begin = max(just_before(start), after)
         if token or (prefix and not is_plain(prefix[:-1])) or not (prefix or begin > "0"):

@@ -124,7 +124,7 @@ class CredentialProvider:
 
     @property
     def have_token(self) -> bool:
-        """Whether a session token comes with them, told without asking for them."""
+        """Whether a session token comes with them; known without asking for them."""
         known = self._credentials
         return isinstance(known, RefreshableCredentials) or bool(known.token)
 
