@@ -40,6 +40,9 @@ _PUBLIC_ACLS = {"authenticatedread", "publicread", "publicreadwrite"}
 _PUBLIC_GROUPS = "/groups/global/"
 
 
+_MISSING = object()
+
+
 def is_entry(name: str) -> bool:
     """Return whether an object of this name is an entry of a StorageCache."""
     return _ENTRY.fullmatch(name) is not None
@@ -83,8 +86,8 @@ class StorageCache(BaseCache):
         """Return a value, the default where there is none, or no readable one."""
         name, key = self._name(key, version)
         body = self._objects.read(name)
-        value = self._missing_key if body is None else _decode(body, key, self._missing_key)
-        return default if value is self._missing_key else value
+        value = _MISSING if body is None else _decode(body, key, _MISSING)
+        return default if value is _MISSING else value
 
     def set(
         self,
@@ -129,8 +132,8 @@ class StorageCache(BaseCache):
         version: int | None = None,
     ) -> bool:
         """Keep a value for another time, and return whether there is one."""
-        value = self.get(key, self._missing_key, version)
-        if value is self._missing_key:
+        value = self.get(key, _MISSING, version)
+        if value is _MISSING:
             return False
         self.set(key, value, timeout, version)
         return True

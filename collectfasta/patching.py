@@ -1,6 +1,7 @@
 """Methods and attributes of one storage object replaced for a while, without another class.
 
-Django's private names stand here: ``LazyObject._wrapped``, ``FileSystemStorage._allow_overwrite``.
+Django's private names stand here: ``LazyObject._wrapped``, ``FileSystemStorage._allow_overwrite``,
+``HashedFilesMixin._post_process`` and ``_url``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from typing import Any
 
 from django.core.files.storage import FileSystemStorage
 from django.utils.functional import LazyObject
+
+# The method of HashedFilesMixin that rewrites files, and those that its references are made by.
+POST_PROCESS = "_post_process"
+URL_METHODS = ("_url", "url", "url_converter")
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import repeat
+from itertools import chain, repeat
 
 import pytest
 
 SECONDS = 0.01
+# About as often as Google's client waits within its minute.
+_WAITS = 4
 
 
 def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +24,8 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     backoff = {name: timedelta(seconds=SECONDS) for name in ("init_backoff", "max_backoff")}
     set_attribute("collectfasta.stores.s3.obstore_setup._BACKOFF", {**backoff, "base": 2})
     waits = "google.api_core.retry.retry_unary.exponential_sleep_generator"
-    set_attribute(waits, lambda *_, **__: repeat(SECONDS))
+    # It counts no attempts: it gives up where the next wait would end too late.
+    set_attribute(waits, lambda *_, **__: chain(repeat(SECONDS, _WAITS), repeat(1e6)))
     set_attribute("azure.storage.blob.ExponentialRetry.get_backoff_time", lambda *_: SECONDS)
     waits = {"initial_backoff": 0, "increment_base": 1, "random_jitter_range": 0}
     set_attribute("collectfasta.stores.azure._WAITS", waits)

@@ -13,7 +13,7 @@ from django.core.files.base import File
 from django.core.files.storage import InMemoryStorage, Storage
 
 from collectfasta.checksums import md5
-from collectfasta.patching import is_overridden, patched
+from collectfasta.patching import POST_PROCESS, is_overridden, patched
 from collectfasta.source import SourceFile, md5_of
 
 PostProcessed = tuple[str, str | None, bool | Exception]
@@ -85,7 +85,7 @@ class StagingStorage:
 
     def _shortcuts(self) -> dict[str, object]:
         """Return what does the same as Django's own methods in less time."""
-        ways = {"file_hash": self._file_hash, "_post_process": self._post_process}
+        ways = {"file_hash": self._file_hash, POST_PROCESS: self._post_process}
         cls = type(self._storage)
         return {name: way for name, way in ways.items() if not is_overridden(cls, name)}
 

@@ -255,7 +255,8 @@ class AzureStore(CloudStore):
         checksum = Checksum("md5", bytes(digest).hex()) if digest else None
         written: datetime | None = blob.last_modified
         last_modified = on_our_clock(written, self._count.date) if written else None
-        return Listed(blob.etag.strip('"'), blob.size, checksum, last_modified)
+        # None is in an answer that was cut off after its status.
+        return Listed((blob.etag or "").strip('"'), blob.size, checksum, last_modified)
 
     # Put it there, delete it
 
@@ -337,10 +338,12 @@ def translate(error: Exception, container: str) -> StoreError | None:
     code = getattr(error, "error_code", None) or ""
     code = str(getattr(code, "value", code))
     cut_off = IncompleteReadError, ServiceRequestError, ServiceResponseError
+    # A download that was cut off is one of these within another without a status.
+    errors = error, getattr(error, "inner_exception", None)
     return StoreError(
         describe(error),
         kind=f"{status} {code}".strip() if status else type(error).__name__,
-        transient=status in TRANSIENT_STATUSES or isinstance(error, cut_off),
+        transient=status in TRANSIENT_STATUSES or any(isinstance(each, cut_off) for each in errors),
         advice=_advice(status, code, container),
         missing=isinstance(error, ResourceNotFoundError),
         denied=status == 403 and code not in _CREDENTIALS_REFUSED,

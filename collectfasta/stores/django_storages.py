@@ -29,6 +29,10 @@ from collectfasta.stores.store import Store
 _LONGEST_KEY = 1024
 
 
+# What an S3Storage makes its client by.
+S3_CLIENT_METHODS = ("connection", "_create_session")
+
+
 class CloudStore(Store):
     """The objects under a location of django-storages' storage of a cloud.
 

@@ -17,7 +17,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from google.api_core.exceptions import BadRequest, Forbidden, NotFound, RetryError, Unauthorized
+from google.api_core.exceptions import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    RetryError,
+    Unauthorized,
+    from_http_response,
+)
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob, Bucket
@@ -283,9 +290,13 @@ def translate(error: Exception, bucket: str) -> StoreError | None:
         error: What it raised.
         bucket: The bucket's name.
     """
-    if isinstance(error, RetryError) and isinstance(error.cause, _ERRORS):
-        # What was repeated in vain.
-        error = error.cause
+    if isinstance(error, RetryError):
+        # What was repeated in vain; of an upload, an error that only has the answer.
+        answer = getattr(error.cause, "response", None)
+        if isinstance(error.cause, _ERRORS):
+            error = error.cause
+        elif answer is not None:
+            error = from_http_response(answer)
     if not isinstance(error, (*_ERRORS, RetryError)):
         return None
     code = error.code if isinstance(error, GoogleCloudError) else None

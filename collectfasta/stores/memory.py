@@ -114,7 +114,7 @@ class MemoryStore(Store):
 
     @override
     def key(self, name: str) -> str:
-        clean = posixpath.normpath(name)
+        clean = posixpath.normpath(name).lstrip("/")
         if "\0" in name or clean.startswith("../"):
             raise ValueError("no object can have this name")
         return self.prefix + clean

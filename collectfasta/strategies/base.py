@@ -124,9 +124,16 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
     def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
         """Cache the checksum of the file that was sent."""
         super().post_copy_hook(path, prefixed_path, local_storage)
+        if not self._caches_checksums:
+            return
         checksum = self.get_local_file_hash(path, local_storage)
         key = self.get_cache_key(prefixed_path)
         self._access.write(lambda cache: cache.set(key, checksum))
+
+    @property
+    def _caches_checksums(self) -> bool:
+        """Whether checksums decide; ListingStrategy, which comes before, has another answer."""
+        return True
 
     def _cached(self, key: str, compute: Callable[[], str | None]) -> str | None:
         value = self._access.read(lambda cache: cache.get(key))

@@ -9,7 +9,7 @@ from typing import Any
 from storages.backends.s3 import S3Storage
 from typing_extensions import override
 
-from collectfasta.patching import is_overridden
+from collectfasta.patching import URL_METHODS, is_overridden
 from collectfasta.stores.s3.store import S3Store
 from collectfasta.strategies.hashing import (
     HashingTwoPassStrategy,
@@ -49,9 +49,7 @@ class _PlainUrls(HashingTwoPassStrategy):
     def staged_attributes(self) -> Mapping[str, object]:
         """Give the storage a domain, unless its URLs depend on more than the key."""
         storage: Any = self.remote_storage
-        is_custom = any(
-            is_overridden(storage.__class__, name) for name in ("_url", "url", "url_converter")
-        )
+        is_custom = any(is_overridden(storage.__class__, name) for name in URL_METHODS)
         if is_custom or storage.custom_domain or storage.querystring_auth:
             return super().staged_attributes()
         return {**super().staged_attributes(), "custom_domain": "staged"}

@@ -121,34 +121,31 @@ class TestFullBucket:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def crowded(cls) -> Iterator[S3Cloud]:
+    def deploys(cls, make_site: MakeSite) -> Iterator[tuple[Deploy, Deploy, list[str]]]:
         def command(port: int) -> list[str]:
             return [sys.executable, "-c", CROWDED_SERVER, "-p", str(port)]
 
         with running("moto", command) as url, CrowdedCloud(S3Server(url)) as cloud:
-            yield cloud
+            site = make_site(cloud, {"a.css": b"a", "z.css": b"z"})
+            for name in site.tree.names():
+                cloud.put(name, site.tree.path(name).read_bytes())
+            beside = site.deploy()
+            over = site.deploy(options={"location": "media"}, clear=True)
+            yield beside, over, cloud.keys()
 
     def test_what_lies_between_the_files_is_not_listed(
-        self, crowded: S3Cloud, make_site: MakeSite
+        self, deploys: tuple[Deploy, Deploy, list[str]]
     ) -> None:
-        files = {"a.css": b"a", "z.css": b"z"}
-        for name, content in files.items():
-            crowded.put(name, content)
-
-        deploy = make_site(crowded, files).deploy()
-
-        assert deploy.kinds == ["LIST", "LIST"]
+        beside, _, _ = deploys
+        assert beside.kinds == ["LIST", "LIST"]
         # Right before the next file, not behind the first page.
-        assert "z.cs" in deploy.requests[1].query
-        assert deploy.summary == "0 static files copied, 2 unmodified."
+        assert "z.cs" in beside.requests[1].query
+        assert beside.summary == "0 static files copied, 2 unmodified."
 
     def test_a_thousand_are_deleted_by_a_request(
-        self, crowded: S3Cloud, make_site: MakeSite
+        self, deploys: tuple[Deploy, Deploy, list[str]]
     ) -> None:
-        site = make_site(crowded, {"a.css": b"a"}, options={"location": "media"})
-
-        deploy = site.deploy(clear=True)
-
-        assert deploy.counts == {"PUT": 1, "LIST": 2, "DELETE_BATCH": 2}
-        assert crowded.keys() == ["a.css", "media/a.css", "z.css"]
-        assert deploy.summary.startswith(f"{deleted(1100)}1 static file copied")
+        _, over, keys = deploys
+        assert over.counts == {"PUT": 2, "LIST": 2, "DELETE_BATCH": 2}
+        assert keys == ["a.css", "media/a.css", "media/z.css", "z.css"]
+        assert over.summary.startswith(f"{deleted(1100)}2 static files copied")

@@ -62,7 +62,7 @@ class TestParametersThatChange:
     @pytest.fixture(scope="class")
     @classmethod
     def deploys(cls, site: Site) -> dict[str, list[Deploy]]:
-        site.deploy()
+        site.deploy(force=True)
         return {
             name: [site.deploy(options=options), site.deploy(options=options)]
             for name, options in cls.STATES

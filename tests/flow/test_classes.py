@@ -229,12 +229,12 @@ class TestHook:
         each_manifest.tree.write("js/n.js", b'import m from "./m.js";\n')
 
     def test_it_has_the_effect_that_it_has_in_djangos_deploy(
-        self, each_manifest: Site, hook: Hook, threads: int
+        self, each_manifest: Site, hook: Hook
     ) -> None:
         django = Site(each_manifest.tree, each_manifest.command, each_manifest.kind)
         django.deploy(storage=hook.storage, disable_collectfasta=True)
 
-        each_manifest.deploy(storage=hook.storage, threads=threads)
+        each_manifest.deploy(storage=hook.storage)
 
         bodies = each_manifest.bodies()
         assert hook.is_seen(bodies, paths_of(bodies))
@@ -316,11 +316,11 @@ class LocalManifest(MemoryManifestStorage):
 
 
 def test_a_manifest_without_a_storage_is_saved_when_all_files_are_stored(
-    each_manifest: Site, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    each_manifest: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LocalManifest, "file", tmp_path / "manifest.json", raising=False)
 
-    each_manifest.deploy(storage=LocalManifest, threads=threads)
+    each_manifest.deploy(storage=LocalManifest)
 
     paths = json.loads(LocalManifest.file.read_text())["paths"]
     assert set(paths) == {*FILES, *MORE}
@@ -345,12 +345,12 @@ def test_a_manifest_that_a_class_saves_in_its_own_way_is_never_missing(
     assert json.loads(each_manifest.bodies()[MANIFEST])["sizes"] == {"img/a.png": 10}
 
 
-def test_clear_leaves_what_a_class_saves_in_its_own_way(each_manifest: Site, threads: int) -> None:
+def test_clear_leaves_what_a_class_saves_in_its_own_way(each_manifest: Site) -> None:
     each_manifest.location = "static"
     each_manifest.put("static/old.css")
 
     for _ in range(2):
-        each_manifest.deploy(storage=OwnManifest, threads=threads, clear=True)
+        each_manifest.deploy(storage=OwnManifest, clear=True)
 
         names = {*each_manifest.paths, *each_manifest.paths.values(), MANIFEST, "extra.json"}
         assert set(each_manifest.keys()) == {f"static/{name}" for name in names}
@@ -461,13 +461,11 @@ def in_two_passes(site: Site, **attributes: Any) -> type:
     return type("Own", (base,), {"second_strategy": MemoryStrategy, **attributes})
 
 
-def test_hooks_of_a_second_strategy_are_called_for_each_object(
-    each_manifest: Site, threads: int
-) -> None:
+def test_hooks_of_a_second_strategy_are_called_for_each_object(each_manifest: Site) -> None:
     strategy = in_two_passes(each_manifest, second_strategy=Noting)
     for verb in ("sent", "skipped"):
         Noting.calls.clear()
-        each_manifest.deploy(strategy=strategy, threads=threads)
+        each_manifest.deploy(strategy=strategy)
         assert sorted(Noting.calls) == [(verb, key) for key in each_manifest.keys()]
 
 
@@ -479,12 +477,12 @@ class Deciding(MemoryStrategy):
         return prefixed_path.endswith(".css") or is_changed
 
 
-def test_a_second_strategy_decides_what_is_sent(each_manifest: Site, threads: int) -> None:
+def test_a_second_strategy_decides_what_is_sent(each_manifest: Site) -> None:
     strategy = in_two_passes(each_manifest, second_strategy=Deciding)
-    each_manifest.deploy(strategy=strategy, threads=threads)
+    each_manifest.deploy(strategy=strategy)
     each_manifest.forget()
 
-    run = each_manifest.deploy(strategy=strategy, threads=threads)
+    run = each_manifest.deploy(strategy=strategy)
 
     assert len(each_manifest.called("PUT")) == 4
     assert "2 static files copied, 5 unmodified" in run.stdout
@@ -498,7 +496,7 @@ class Moving(MemoryStrategy):
         return path, f"v2/{prefixed_path}", storage
 
 
-def test_a_second_strategy_says_where_staged_files_go(each_manifest: Site, threads: int) -> None:
+def test_a_second_strategy_says_where_staged_files_go(each_manifest: Site) -> None:
     each_manifest.deploy(strategy=in_two_passes(each_manifest, second_strategy=Moving))
 
     paths = json.loads(each_manifest.bodies()[f"v2/{MANIFEST}"])["paths"]

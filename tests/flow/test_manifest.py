@@ -45,59 +45,59 @@ def live(each_manifest: Site) -> Site:
 # 2. The manifest is the commit.
 
 
-def test_it_is_the_last_that_is_sent(each_manifest: Site, threads: int) -> None:
-    each_manifest.deploy(threads=threads)
+def test_it_is_the_last_that_is_sent(each_manifest: Site) -> None:
+    each_manifest.deploy()
     assert each_manifest.called("PUT")[-1] == MANIFEST
     assert each_manifest.called("PUT").count(MANIFEST) == 1
 
 
-def test_it_is_sent_when_all_that_it_names_is_stored(live: Site, threads: int) -> None:
+def test_it_is_sent_when_all_that_it_names_is_stored(live: Site) -> None:
     stored: list[set[str]] = []
     live.before("PUT", lambda _: stored.append(set(live.keys())), MANIFEST)
 
-    live.deploy(threads=threads)
+    live.deploy()
 
     assert len(stored) == 1
     assert set(live.paths.values()) <= stored[0]
 
 
-def test_until_then_the_old_one_and_all_that_it_names_are_live(live: Site, threads: int) -> None:
+def test_until_then_the_old_one_and_all_that_it_names_are_live(live: Site) -> None:
     """All names are hashed ones: no file that is live is written over."""
     before = live.live()
     seen: list[bool] = []
     live.before("PUT", lambda _: seen.append(live.live() == before))
 
-    live.deploy(threads=threads)
+    live.deploy()
 
     assert seen == [True] * OBJECTS_OF_THE_CHANGE
 
 
 @pytest.mark.parametrize("error", [invalid, slow_down])
-def test_it_is_not_sent_if_one_file_failed(live: Site, threads: int, error: Any) -> None:
+def test_it_is_not_sent_if_one_file_failed(live: Site, error: Any) -> None:
     before = live.live()
     live.refuse("PUT", "js/new.js", error)
 
-    live.fail(threads=threads)
+    live.fail()
 
     assert MANIFEST not in live.called("PUT")
     assert live.live() == before
 
 
-def test_a_refusal_of_everything_leaves_the_bucket_as_it_is(live: Site, threads: int) -> None:
+def test_a_refusal_of_everything_leaves_the_bucket_as_it_is(live: Site) -> None:
     before = live.state()
     live.refuse("PUT")
 
-    live.fail(threads=threads)
+    live.fail()
 
     assert live.state() == before
 
 
-def test_the_next_run_sends_what_failed_and_the_manifest_only(live: Site, threads: int) -> None:
+def test_the_next_run_sends_what_failed_and_the_manifest_only(live: Site) -> None:
     live.refuse("PUT", "js/new.js", invalid)
-    live.fail(threads=threads)
+    live.fail()
     live.recover()
 
-    live.deploy(threads=threads)
+    live.deploy()
 
     assert live.called("PUT") == ["js/new.js", MANIFEST]
     assert set(live.paths) == {*FILES, *CHANGED}
@@ -120,11 +120,11 @@ class TestRefusedManifest:
         refused.fail()
         assert refused.live() == before
 
-    def test_the_next_run_sends_nothing_else(self, refused: Site, threads: int) -> None:
-        refused.fail(threads=threads)
+    def test_the_next_run_sends_nothing_else(self, refused: Site) -> None:
+        refused.fail()
         refused.recover()
 
-        refused.deploy(threads=threads)
+        refused.deploy()
 
         assert refused.called("PUT") == [MANIFEST]
         assert set(refused.paths) == {*FILES, *CHANGED}
@@ -155,9 +155,9 @@ class TestMissingReference:
         assert "img/none.png" in error
         assert "css/b.css" in error + broken.last.stdout + broken.last.stderr
 
-    def test_nothing_is_sent(self, broken: Site, threads: int) -> None:
+    def test_nothing_is_sent(self, broken: Site) -> None:
         before = broken.state()
-        self.fail(broken, threads=threads)
+        self.fail(broken)
         assert broken.called("PUT") == broken.called("LIST") == []
         assert broken.state() == before
 
@@ -184,8 +184,8 @@ def test_a_source_that_vanishes_before_its_turn_is_named_and_nothing_published(l
     assert live.live() == before
 
 
-def test_changes_take_the_requests_that_they_need(live: Site, threads: int) -> None:
-    live.deploy(threads=threads)
+def test_changes_take_the_requests_that_they_need(live: Site) -> None:
+    live.deploy()
     assert live.counts() == {"LIST": 1, "PUT": OBJECTS_OF_THE_CHANGE}
 
 
@@ -206,16 +206,14 @@ def test_it_is_in_the_order_of_its_names_whatever_finders_do(
     assert each_manifest.called("PUT") == []
 
 
-def test_clear_keeps_what_the_manifest_names_and_deletes_what_older_ones_named(
-    live: Site, threads: int
-) -> None:
+def test_clear_keeps_what_the_manifest_names_and_deletes_what_older_ones_named(live: Site) -> None:
     live.location = "static"
     live.tree.write("img/a.png", b"png")
     live.deploy()
     old = set(live.paths.values())
     live.tree.write("img/a.png", b"another")
 
-    live.deploy(threads=threads, clear=True)
+    live.deploy(clear=True)
 
     names = {*live.paths, *live.paths.values(), MANIFEST}
     assert {key for key in live.keys() if key.startswith("static/")} == {
@@ -357,11 +355,11 @@ def elsewhere(
 
 class TestElsewhere:
     def test_it_is_written_there_when_all_files_are_stored(
-        self, each_manifest: Site, threads: int, elsewhere: Any
+        self, each_manifest: Site, elsewhere: Any
     ) -> None:
         make, read = elsewhere
 
-        each_manifest.deploy(threads=threads, options={"manifest_storage": make()})
+        each_manifest.deploy(options={"manifest_storage": make()})
 
         paths = json.loads(read())["paths"]
         assert set(paths) == set(FILES)

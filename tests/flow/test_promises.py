@@ -28,25 +28,25 @@ def named(message: str) -> list[str]:
 # 1. Exit 0 means deployed.
 
 
-def test_every_file_is_stored_with_its_content(each_site: Site, threads: int) -> None:
-    each_site.deploy(threads=threads)
+def test_every_file_is_stored_with_its_content(each_site: Site) -> None:
+    each_site.deploy()
 
     assert each_site.bodies() == each_site.expected()
     assert len(each_site.keys()) == (2 * len(FILES) + 1 if each_site.is_staged else len(FILES))
 
 
-def test_everything_that_the_manifest_names_exists(each_manifest: Site, threads: int) -> None:
-    each_manifest.deploy(threads=threads)
+def test_everything_that_the_manifest_names_exists(each_manifest: Site) -> None:
+    each_manifest.deploy()
 
     assert set(each_manifest.paths) == set(FILES)
     assert set(each_manifest.paths.values()) < set(each_manifest.keys())
 
 
-def test_each_file_that_is_refused_is_named_and_no_other(each_site: Site, threads: int) -> None:
+def test_each_file_that_is_refused_is_named_and_no_other(each_site: Site) -> None:
     for name in ("css/b.css", "js/app.js"):
         each_site.refuse("PUT", name, invalid)
 
-    message = each_site.fail(threads=threads)
+    message = each_site.fail()
 
     assert message.startswith("2 files were not sent to memory://:\n")
     assert named(message) == ["css/b.css", "js/app.js"]
@@ -55,12 +55,12 @@ def test_each_file_that_is_refused_is_named_and_no_other(each_site: Site, thread
     assert missing == {"css/b.css", "js/app.js"}
 
 
-def test_the_run_after_a_failed_one_sends_only_the_rest(each_site: Site, threads: int) -> None:
+def test_the_run_after_a_failed_one_sends_only_the_rest(each_site: Site) -> None:
     each_site.refuse("PUT", "js/*", invalid)
-    failed = len(named(each_site.fail(threads=threads)))
+    failed = len(named(each_site.fail()))
     each_site.recover()
 
-    each_site.deploy(threads=threads)
+    each_site.deploy()
 
     assert failed == (2 if each_site.is_staged else 1)
     assert len(each_site.called("PUT")) == (3 if each_site.is_staged else 1)
@@ -68,7 +68,7 @@ def test_the_run_after_a_failed_one_sends_only_the_rest(each_site: Site, threads
 
 
 def test_a_file_that_vanishes_before_it_is_sent_is_named(
-    each_site: Site, threads: int, monkeypatch: pytest.MonkeyPatch
+    each_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stamp = SourceFile.stamp
     path = each_site.tree.path("js/app.js")
@@ -80,20 +80,18 @@ def test_a_file_that_vanishes_before_it_is_sent_is_named(
 
     monkeypatch.setattr(SourceFile, "stamp", vanish_and_stamp)
 
-    message = each_site.fail(threads=threads)
+    message = each_site.fail()
 
     assert "js/app.js" in named(message)
     assert "js/app.js" not in each_site.keys()
     assert MANIFEST not in each_site.keys()
 
 
-def test_a_link_that_leads_nowhere_is_refused_before_any_request(
-    each_site: Site, threads: int
-) -> None:
+def test_a_link_that_leads_nowhere_is_refused_before_any_request(each_site: Site) -> None:
     each_site.tree.path("broken.css").symlink_to("nowhere")
     each_site.tree.path("css/gone.css").symlink_to("nowhere")
 
-    message = each_site.fail(threads=threads)
+    message = each_site.fail()
 
     assert message.startswith("Nothing was sent, because 2 of the files can't be read:")
     assert named(message) == ["broken.css", "css/gone.css"]
@@ -107,14 +105,14 @@ def test_a_directory_in_the_place_of_a_file_is_one_failure(site: Site) -> None:
     assert named(site.fail()) == ["js/app.js"]
 
 
-def test_an_error_that_is_falsy_is_a_failure(each_site: Site, threads: int) -> None:
+def test_an_error_that_is_falsy_is_a_failure(each_site: Site) -> None:
     class FalsyError(Exception):
         def __len__(self) -> int:
             return 0
 
     each_site.refuse("PUT", "img/a.png", FalsyError)
 
-    assert named(each_site.fail(threads=threads)) == ["img/a.png"]
+    assert named(each_site.fail()) == ["img/a.png"]
 
 
 def test_no_file_at_all_is_deployed_too(site: Site) -> None:
@@ -130,18 +128,18 @@ def test_no_file_at_all_is_deployed_too(site: Site) -> None:
 # 3. Nothing live is ever missing.
 
 
-def test_a_changed_file_is_written_over_and_never_deleted(each_site: Site, threads: int) -> None:
-    each_site.deploy(threads=threads)
+def test_a_changed_file_is_written_over_and_never_deleted(each_site: Site) -> None:
+    each_site.deploy()
     each_site.tree.write("js/app.js", b"changed")
     each_site.forget()
 
-    each_site.deploy(threads=threads)
+    each_site.deploy()
 
     assert each_site.bodies()["js/app.js"] == b"changed"
     assert each_site.called("DELETE") == []
 
 
-def test_no_run_deletes_before_the_last_file_is_written(each_site: Site, threads: int) -> None:
+def test_no_run_deletes_before_the_last_file_is_written(each_site: Site) -> None:
     each_site.location = "static"
     each_site.put("static/old.css")
     for option in ("clear", "prune"):
@@ -149,7 +147,7 @@ def test_no_run_deletes_before_the_last_file_is_written(each_site: Site, threads
         each_site.put("static/old.css")
         each_site.tree.write("js/app.js", option.encode())
 
-        each_site.deploy(threads=threads, **{option: True})
+        each_site.deploy(**{option: True})
 
         verbs = [call.verb for call in each_site.bucket.calls]
         assert verbs.count("DELETE") == 1, option
@@ -172,14 +170,14 @@ def test_what_is_live_exists_at_every_moment_of_a_deploy(each_site: Site) -> Non
     assert not any(gone)
 
 
-def test_a_failure_keeps_everything_from_being_deleted(each_site: Site, threads: int) -> None:
+def test_a_failure_keeps_everything_from_being_deleted(each_site: Site) -> None:
     each_site.location = "static"
     for option in ("clear", "prune"):
         each_site.recover()
         each_site.put("static/old.css")
         each_site.refuse("PUT", "static/js/*", invalid)
 
-        each_site.fail(threads=threads, **{option: True})
+        each_site.fail(**{option: True})
 
         assert each_site.called("DELETE") == [], option
         assert "static/old.css" in each_site.keys()
@@ -188,22 +186,22 @@ def test_a_failure_keeps_everything_from_being_deleted(each_site: Site, threads:
 # 5. The remote is the truth.
 
 
-def test_an_emptied_bucket_is_filled_again(each_site: Site, threads: int) -> None:
-    each_site.deploy(threads=threads)
+def test_an_emptied_bucket_is_filled_again(each_site: Site) -> None:
+    each_site.deploy()
     each_site.bucket.objects.clear()
 
-    each_site.deploy(threads=threads)
+    each_site.deploy()
 
     assert each_site.bodies() == each_site.expected()
 
 
-def test_an_object_that_somebody_has_replaced_is_sent_again(each_site: Site, threads: int) -> None:
-    each_site.deploy(threads=threads)
+def test_an_object_that_somebody_has_replaced_is_sent_again(each_site: Site) -> None:
+    each_site.deploy()
     for key in ("js/app.js", "img/a.png"):
         each_site.put(key, b"x" * len(FILES[key]))
         each_site.forget()
 
-        each_site.deploy(threads=threads)
+        each_site.deploy()
 
         assert each_site.called("PUT") == [key]
         assert each_site.bodies() == each_site.expected()
@@ -242,25 +240,23 @@ def test_two_locations_on_one_cache_are_two_targets(each_site: Site) -> None:
 
 
 @pytest.mark.parametrize("has_checksums", [True, False], ids=["md5s", "opaque"])
-def test_an_unchanged_site_takes_one_listing(
-    each_site: Site, threads: int, has_checksums: bool
-) -> None:
+def test_an_unchanged_site_takes_one_listing(each_site: Site, has_checksums: bool) -> None:
     each_site.bucket.has_checksums = has_checksums
-    each_site.deploy(threads=threads)
+    each_site.deploy()
     each_site.forget()
 
-    run = each_site.deploy(threads=threads)
+    run = each_site.deploy()
 
     assert each_site.counts() == {"LIST": 1}
     assert "\n0 static files copied, 4 unmodified" in run.stdout
 
 
-def test_a_cold_cache_is_only_slower(each_site: Site, threads: int) -> None:
-    each_site.deploy(threads=threads)
+def test_a_cold_cache_is_only_slower(each_site: Site) -> None:
+    each_site.deploy()
     caches["default"].clear()
     each_site.forget()
 
-    each_site.deploy(threads=threads)
+    each_site.deploy()
 
     assert each_site.counts() == {"LIST": 1}
 
@@ -299,14 +295,12 @@ def test_a_changed_header_sends_everything_once(each_site: Site) -> None:
 FOREIGN = ["static-old/a.css", "staticx", "css/a.css", "other/static/css/a.css", "static"]
 
 
-def test_nothing_outside_of_the_location_is_changed_or_deleted(
-    each_site: Site, threads: int
-) -> None:
+def test_nothing_outside_of_the_location_is_changed_or_deleted(each_site: Site) -> None:
     each_site.location = "static"
     for key in FOREIGN:
         each_site.put(key, b"foreign")
     for options in ({}, {"clear": True}, {"prune": True}, {"force": True}):
-        each_site.deploy(threads=threads, **options)
+        each_site.deploy(**options)
 
         stored = each_site.bodies()
         assert {key: stored.pop(key, None) for key in FOREIGN} == dict.fromkeys(FOREIGN, b"foreign")
@@ -355,7 +349,7 @@ def test_files_are_under_any_location(each_site: Site, location: str) -> None:
 
 @pytest.mark.parametrize("option", [None, "clear", "prune", "force"])
 def test_a_dry_run_writes_nothing_and_says_what_the_real_run_does(
-    each_site: Site, threads: int, temporary: Path, option: str | None
+    each_site: Site, temporary: Path, option: str | None
 ) -> None:
     each_site.location = "static"
     each_site.deploy()
@@ -367,13 +361,13 @@ def test_a_dry_run_writes_nothing_and_says_what_the_real_run_does(
     each_site.forget()
     options: dict[str, Any] = {option: True} if option else {}
 
-    dry = each_site.deploy(dry_run=True, threads=threads, **options)
+    dry = each_site.deploy(dry_run=True, **options)
 
     assert each_site.state() == before
     assert cached() == remembered
     assert set(each_site.counts()) <= {"LIST"}
     assert list(temporary.iterdir()) == []
-    real = each_site.deploy(threads=threads, **options)
+    real = each_site.deploy(**options)
     assert dry.returned == real.returned
     assert objects_of(dry.stdout) == objects_of(real.stdout)
 
@@ -383,14 +377,12 @@ def objects_of(stdout: str) -> list[str]:
     return stdout.splitlines()[-1].replace(" to be sent", " sent").split(" sent")[:1]
 
 
-def test_a_dry_run_of_a_site_that_was_never_deployed_writes_nothing(
-    each_site: Site, threads: int
-) -> None:
-    dry = each_site.deploy(dry_run=True, threads=threads)
+def test_a_dry_run_of_a_site_that_was_never_deployed_writes_nothing(each_site: Site) -> None:
+    dry = each_site.deploy(dry_run=True)
 
     assert each_site.keys() == []
     assert cached() == {"expiry": {}}
-    assert dry.returned == each_site.deploy(threads=threads).returned
+    assert dry.returned == each_site.deploy().returned
 
 
 def test_a_dry_run_names_the_files_that_the_real_run_names(each_site: Site) -> None:
@@ -408,15 +400,13 @@ def test_a_dry_run_names_the_files_that_the_real_run_names(each_site: Site) -> N
         )
 
 
-def test_a_dry_run_without_permission_to_list_asks_for_each_object(
-    each_site: Site, threads: int
-) -> None:
+def test_a_dry_run_without_permission_to_list_asks_for_each_object(each_site: Site) -> None:
     each_site.deploy()
     before, number = each_site.state(), len(each_site.keys())
     each_site.refuse("LIST")
     each_site.forget()
 
-    run = each_site.deploy(dry_run=True, threads=threads)
+    run = each_site.deploy(dry_run=True)
 
     assert each_site.counts() == {"LIST": 1, "HEAD": number}
     assert each_site.state() == before
@@ -435,17 +425,17 @@ def test_a_refusal_is_that_of_the_real_run(each_site: Site, error: Any) -> None:
 # What goes for all of them.
 
 
-def test_threads_are_used_where_they_are_asked_for(each_site: Site, threads: int) -> None:
+def test_threads_are_used_where_they_are_asked_for(each_site: Site) -> None:
     names: dict[str, str] = {}
     each_site.before("PUT", lambda call: names.update({call.key: threading.current_thread().name}))
 
-    each_site.deploy(threads=threads)
+    each_site.deploy()
 
     # The manifest is alone.
     names.pop(MANIFEST, None)
     here = threading.current_thread().name
-    assert all(name.startswith("collectfasta") or not threads for name in names.values())
-    assert threads or set(names.values()) == {here}
+    assert all(name.startswith("collectfasta") or not each_site.threads for name in names.values())
+    assert each_site.threads or set(names.values()) == {here}
 
 
 def test_no_thread_and_no_open_file_is_left(each_site: Site) -> None:

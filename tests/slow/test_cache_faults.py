@@ -15,15 +15,15 @@ from django.core.cache import caches
 from django.core.cache.backends.memcached import PyMemcacheCache
 from django.core.cache.backends.redis import RedisCache
 
-from collectfasta import hints, settings
+from collectfasta import checksum_cache, settings
 from tests.conftest import CollectStatic, StaticTree
-from tests.slow.cache_faults import ALIAS, Deploys, opaque_server, paused
 from tests.servers import memcached, redis
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.memcached import MemcachedServer
 from tests.servers.process import HOST, free_port
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import S3Server
+from tests.slow.cache_faults import ALIAS, Deploys, opaque_server, paused
 
 CacheServer = RedisServer | MemcachedServer
 MODULES = {"redis": redis, "memcached": memcached}
@@ -162,7 +162,7 @@ class TestUnreachable:
 class TestPaused:
     @pytest.fixture(autouse=True)
     def _soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(hints, "_SECONDS", 1)
+        monkeypatch.setattr(checksum_cache, "_SECONDS", 1)
 
     def test_a_client_that_waits_for_ever_is_left_behind(
         self, kind: str, server: CacheServer, deploy: Deploys

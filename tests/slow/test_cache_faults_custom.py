@@ -4,22 +4,58 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from hashlib import md5
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from django.core.cache.backends.memcached import PyMemcacheCache
+from django.core.files.storage import InMemoryStorage
 
-from collectfasta import hints
+from collectfasta import checksum_cache
+from collectfasta.strategies.base import CachingHashStrategy
 from tests.conftest import CollectStatic, StaticTree
-from tests.slow.cache_faults import ALIAS, paused, settings_for
-from tests.functional.test_custom_strategies import CachedRemoteHash, Nowhere, PlainStorage
 from tests.servers import memcached, redis
+from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.memcached import MemcachedServer
 from tests.servers.process import HOST, free_port
+from tests.slow.cache_faults import ALIAS, paused, settings_for
 
 FILES = 20
+
+
+class PlainStorage(InMemoryStorage):
+    """A storage that Collectfasta does not know; what it holds outlives its instances."""
+
+    contents: ClassVar[dict[str, bytes]] = {}
+
+    def _save(self, name: str, content: Any) -> str:
+        self.contents[name] = content.read()
+        return name
+
+    def exists(self, name: str) -> bool:
+        return name in self.contents
+
+
+class Nowhere(FileSystemCloud):
+    """A target without options, for `PlainStorage`."""
+
+    backend = f"{__name__}.{PlainStorage.__name__}"
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        return more
+
+
+class CachedRemoteHash(CachingHashStrategy[PlainStorage]):
+    """Compare MD5s, which are cached."""
+
+    asked: ClassVar[list[str]] = []
+
+    def get_remote_file_hash(self, prefixed_path: str) -> str | None:
+        self.asked.append(prefixed_path)
+        stored = self.remote_storage.contents.get(prefixed_path)
+        return None if stored is None else md5(stored, usedforsecurity=False).hexdigest()
 
 
 class CountedMemcached(PyMemcacheCache):
@@ -54,7 +90,7 @@ class Midway(CachedRemoteHash):
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hints, "_SECONDS", 1)
+    monkeypatch.setattr(checksum_cache, "_SECONDS", 1)
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import StaticTree
-from tests.slow.cache_faults import check_warning, opaque_server, settings_for
 from tests.project import Ended, Project, end
 from tests.servers import memcached, redis
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.process import HOST
 from tests.servers.s3 import S3Server
+from tests.slow.cache_faults import check_warning, opaque_server, settings_for
 
 TABLE = "remembered"
 DATABASE_CACHE = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": TABLE}
@@ -31,12 +31,12 @@ class SmallEntries(DatabaseCache):
 """
 MANAGE = """
 import signal, sys
-from collectfasta import hints
+from collectfasta import checksum_cache
 from django.core.management import execute_from_command_line
 
 # Whoever runs the tests in the background lets them, and what they start, ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-hints._SECONDS = {seconds}
+checksum_cache._SECONDS = {seconds}
 execute_from_command_line(sys.argv)
 """
 # What Django's createcachetable makes in SQLite.

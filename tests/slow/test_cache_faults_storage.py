@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import CollectStatic, StaticTree
-from tests.slow.cache_faults import ALIAS, Deploys, opaque_server
-from tests.functional.test_storage_cache import entries
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.recorder import Request
 from tests.servers.s3 import S3Server
+from tests.slow.cache_faults import ALIAS, Deploys, opaque_server
 
 CACHE = {"BACKEND": "collectfasta.cache.StorageCache", "LOCATION": "ci"}
 LARGE = 30_000_000
@@ -68,6 +67,11 @@ def deploy(
     deploys = StorageDeploys(cloud, static_tree, collectstatic, caplog)
     deploys.bucket = bucket
     return deploys
+
+
+def entries(cloud: S3Cloud) -> list[str]:
+    """Return the keys of the cache's entries."""
+    return [key for key in cloud.keys() if key.startswith("ci/")]
 
 
 def is_entry_of(method: str) -> Any:

@@ -181,8 +181,8 @@ import collectfasta.remote, time
 def compare(*args):
     os.kill(os.getpid(), {int(number)})
     time.sleep(1)
-import collectfasta.plan
-collectfasta.plan.compare = compare
+import collectfasta.deploy.plan
+collectfasta.deploy.plan.compare = compare
 """
             )
         )

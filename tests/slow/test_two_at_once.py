@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.conftest import CollectStatic, StaticTree
-from tests.slow.test_killed import assert_whole
 from tests.project import (
     MANIFEST,
     MANIFEST_BACKENDS,
@@ -21,6 +20,7 @@ from tests.project import (
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.clouds.s3 import S3Cloud
+from tests.slow.test_killed import assert_whole
 
 FILES = 10
 

@@ -16,6 +16,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 from django.test import override_settings
 
+from collectfasta.errors import StoreError
 from collectfasta.source import SourceFile
 from collectfasta.strategies.base import (
     CachingHashStrategy,
@@ -633,3 +634,23 @@ def test_a_strategy_that_lacks_its_method_can_not_be_made() -> None:
     make: Any = Nothing
     with pytest.raises(TypeError, match="get_remote_file_hash"):
         make(InMemoryStorage())
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (ConnectionRefusedError(), True),
+        (TimeoutError(), True),
+        (PermissionError(), False),
+        (StoreError("busy", kind="503", transient=True), True),
+        (StoreError("no", kind="403"), False),
+    ],
+)
+def test_errors_of_sockets_are_transient_for_a_custom_strategy(
+    error: Exception, transient: bool
+) -> None:
+    class CustomStrategy(Strategy[Storage]):
+        def should_copy_file(self, *_: object) -> bool:
+            return True
+
+    assert CustomStrategy(InMemoryStorage()).is_passing(error) is transient

@@ -139,7 +139,9 @@ class Boto3Store(BucketStore):
                 if status == 403:
                     return Listed()
                 raise
-        return self.listed(answer["ETag"], answer["ContentLength"])
+        # Missing in an answer that was cut off after its status.
+        etag = answer.get("ETag")
+        return self.listed(etag, answer["ContentLength"]) if etag else Listed()
 
     @override
     def get(self, key: str) -> bytes:

@@ -22,7 +22,7 @@ from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from collectfasta.patching import is_overridden
-from collectfasta.stores.django_storages import s3_session
+from collectfasta.stores.django_storages import S3_CLIENT_METHODS, s3_session
 from collectfasta.stores.http import ATTEMPTS
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def connection_of(storage: Any) -> S3Connection:
 
 def _obstacles(storage: Any) -> Iterator[str]:
     cls = type(storage)
-    for name in ("connection", "_create_session"):
+    for name in S3_CLIENT_METHODS:
         if is_overridden(cls, name, outside=("storages.",)):
             yield f"{cls.__name__} has a {name} of its own"
     if not _BUCKET.fullmatch(storage.bucket_name or ""):

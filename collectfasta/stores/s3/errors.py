@@ -44,7 +44,7 @@ _UPLOADS = frozenset(
 LIST = "ListObjectsV2"
 
 # obstore's errors are texts, with the answer in them.
-_STATUS = re.compile(r"status code: (\d{3})")
+_STATUS = re.compile(r"status code: (\d{3})|Server returned error response")
 _CODE = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 _NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
@@ -120,9 +120,13 @@ def _answer(text: str) -> tuple[int | None, str, str]:
     not_deleted, status = _NOT_DELETED.search(text), _STATUS.search(text)
     if not_deleted:
         return 200, not_deleted.group(2), not_deleted.group(1)
+    if status is None:
+        return None, "", ""
+    # Without a status it is 200, of which obstore says that it is an error.
+    number = status.group(1) or "200"
     found = _CODE.search(text), _MESSAGE.search(text)
     code, message = (html.unescape(each.group(1)) if each else "" for each in found)
-    return (int(status.group(1)), code or status.group(1), message) if status else (None, "", "")
+    return int(number), code or number, message
 
 
 def _refusal(store: Store, status: int | None, code: str, operation: str, text: str) -> StoreError:

@@ -15,6 +15,7 @@ from google.auth.exceptions import DefaultCredentialsError, MalformedError, Tran
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.storage import Client
 from google.oauth2.credentials import Credentials
+from google.resumable_media import InvalidResponse
 from storages.backends.gcloud import GoogleCloudStorage
 
 from collectfasta.errors import CollectfastaError, StoreError
@@ -86,6 +87,16 @@ class TestErrors:
 
         assert (found.kind, str(found)) == ("503", "ServiceUnavailable: 503 busy")
 
+    def test_an_upload_that_was_repeated_in_vain_is_told_by_its_answer(self) -> None:
+        answer = requests.Response()
+        answer.status_code, answer._content = 503, b"busy"
+        answer.request = requests.Request("POST", "https://storage/upload").prepare()
+
+        found = translated(google.RetryError("Timeout", InvalidResponse(answer)))
+
+        assert (found.kind, found.transient) == ("503", True)
+        assert str(found) == "ServiceUnavailable: 503 POST https://storage/upload: busy"
+
     @pytest.mark.parametrize("error", [FileNotFoundError(), InterruptedError(), ValueError()])
     def test_others_are_left_alone(self, error: Exception) -> None:
         assert translate(error, "bucket") is None
@@ -143,6 +154,8 @@ def store_of(**options: Any) -> GoogleStore:
 
 
 class TestNames:
+    """By ``GoogleCloudStorage._normalize_name``: without it, keys are not the storage's."""
+
     @pytest.mark.parametrize(
         ("location", "prefix"), [("", ""), ("static", "static/"), ("a/b/", "a/b/")]
     )
@@ -195,6 +208,7 @@ class TestPayload:
         }
 
     def test_compressed_once(self) -> None:
+        """By ``GoogleCloudStorage._compress_content``: without it, the bytes are others."""
         content, encoded, headers = self.payload("a.css", gzip=True)
 
         assert (gzip.decompress(content), encoded) == (b"body", True)
@@ -256,6 +270,7 @@ class TestClient:
         assert {*GoogleStore(storage).secrets} == secrets
 
     def test_secrets_make_no_client(self) -> None:
+        """By ``GoogleCloudStorage._client``: without it, hiding secrets looks for credentials."""
         storage = GoogleCloudStorage(bucket_name="bucket")
 
         assert GoogleStore(storage).secrets == []

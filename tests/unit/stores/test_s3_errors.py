@@ -114,6 +114,11 @@ def test_object_that_is_not_deleted_says_why() -> None:
     errors = by_obstore(text, "DeleteObjects"), by_boto3(refusal(200, "SlowDown", "DeleteObjects"))
     for error in errors:
         assert (error.kind, error.transient) == ("200 SlowDown", True)
+    retried = by_obstore(
+        "Generic S3 error: Error performing POST - Server returned error response: <DeleteResult>"
+        "<Error><Key>a</Key><Code>InternalError</Code><Message>No.</Message></Error></DeleteResult>"
+    )
+    assert (retried.kind, retried.transient) == ("200 InternalError", True)
     assert str(errors[0]).endswith("(SlowDown) when calling the DeleteObjects operation: Later.")
 
 

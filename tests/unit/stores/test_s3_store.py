@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from typing import Any
 
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from django.core.exceptions import SuspiciousOperation
+from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 from storages.backends.s3 import S3Storage
 
 from collectfasta.checksums import Checksum
 from collectfasta.errors import CollectfastaError, StoreError
+from collectfasta.source import Body
 from collectfasta.stores.s3.base import is_plain, just_before
 from collectfasta.stores.s3.boto3 import Boto3Store
 from collectfasta.stores.s3.store import S3Store
+from collectfasta.strategies.boto3 import Boto3ManifestMemoryStrategy
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 MEGABYTE = 1024 * 1024
@@ -141,3 +146,87 @@ def test_what_a_listing_begins_behind_sorts_before_the_key_and_is_a_plain_path(k
     added = next(before[size:] for size in lengths if key[:size] == before[:size])
     assert len(added) <= 2
     assert all(" " <= character <= "~" for character in added)
+
+
+class TestPayload:
+    """What ``S3Storage._save()`` would send, by the private methods that it is made of."""
+
+    def payload(self, name: str, content: bytes, **options: Any) -> Any:
+        body = Body(io.BytesIO(content), len(content))
+        return body, store_of(**options).payload(name, body)
+
+    def test_headers_are_the_storages(self) -> None:
+        parameters = {"CacheControl": "no-store"}
+        body, payload = self.payload(
+            "a.css", b"a", default_acl="public-read", object_parameters=parameters
+        )
+        expected = {"ACL": "public-read", "CacheControl": "no-store", "ContentType": "text/css"}
+        assert dict(payload.headers) == expected
+        assert payload.content is body
+        assert not payload.encoded
+
+    def test_bytes_are_compressed_by_the_storages_own_compressor(self) -> None:
+        content = b"a{}" * 1000
+        body, payload = self.payload("a.css", content, gzip=True)
+        assert payload.encoded
+        assert payload.headers["ContentEncoding"] == "gzip"
+        compressed = body.encoded(payload.content).sized()
+        assert gzip.decompress(compressed.whole()) == content
+        assert compressed.size < len(content)
+
+    def test_what_is_compressed_already_or_of_another_type_is_not_compressed(self) -> None:
+        parameters = {"ContentEncoding": "br"}
+        for name, options in [("a.css", {"object_parameters": parameters}), ("a.png", {})]:
+            body, payload = self.payload(name, b"a", gzip=True, **options)
+            assert payload.content is body
+
+    def test_class_with_its_own_way_of_saving_may_encode_anything(self) -> None:
+        class OwnSave(S3Storage):
+            def _save(self, name: str, content: Any) -> str:
+                raise NotImplementedError
+
+        body = Body(io.BytesIO(b"a"), 1)
+        assert S3Store(OwnSave(bucket_name="bucket")).payload("a.css", body).encoded
+
+
+def test_only_what_reads_an_object_is_asked_for_with_it() -> None:
+    encryption = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k"}
+    store = store_of(object_parameters={**encryption, "CacheControl": "no-store"})
+    assert store.read_arguments("a.css") == encryption
+
+
+def test_request_that_obstore_can_not_make_goes_by_boto3_and_says_why() -> None:
+    once = Config(retries={"total_max_attempts": 1})
+    keys = {"access_key": "a", "secret_key": "b", "endpoint_url": "http://127.0.0.1:1"}
+    store = store_of(client_config=once, **keys)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="Could not connect"):
+            store.put("a.css", Body(io.BytesIO(b"a"), 1), {"ACL": "private"})
+    assert store.sender == "boto3 (ACL)"
+    with pytest.raises(StoreError, match="Could not connect"):
+        store.put("a.css", Body(io.BytesIO(b"a"), 1), {})
+    assert (store.sender, store.requests) == ("obstore and boto3 (ACL)", 3)
+
+
+def test_setting_leaves_everything_to_boto3() -> None:
+    once = Config(retries={"total_max_attempts": 1})
+    keys = {"access_key": "a", "secret_key": "b", "endpoint_url": "http://127.0.0.1:1"}
+    store = store_of(client_config=once, **keys)
+    with override_settings(COLLECTFASTA_S3_ENGINE="boto3"), pytest.raises(StoreError):
+        store.head("a.css")
+    assert store.sender == "boto3 (COLLECTFASTA_S3_ENGINE)"
+
+
+def test_staged_storage_has_a_domain_unless_its_urls_depend_on_more_than_the_key() -> None:
+    class OwnUrl(S3Storage):
+        def url(self, *_: Any, **__: Any) -> str:
+            return "/"
+
+    def attributes(cls: type[Any] = S3Storage, **options: Any) -> object:
+        storage = cls(bucket_name="bucket", **options)
+        return Boto3ManifestMemoryStrategy(storage).staged_attributes()
+
+    assert attributes(querystring_auth=False) == {"custom_domain": "staged"}
+    assert attributes(querystring_auth=True) == {}
+    assert attributes(querystring_auth=False, custom_domain="cdn.example.com") == {}
+    assert attributes(OwnUrl, querystring_auth=False) == {}
