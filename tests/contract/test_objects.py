@@ -270,7 +270,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("target", ["memory", "filesystem"], indirect=True)
     def test_null_character_is_refused(self, target: Target) -> None:
-        with pytest.raises(ValueError, match="null character"):
+        with pytest.raises(ValueError, match=r"null character|no object can have"):
             target.store().key("a\0.css")
 
     @pytest.mark.parametrize("target", ["filesystem"], indirect=True)
