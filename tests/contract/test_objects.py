@@ -152,7 +152,7 @@ def test_storage_that_does_not_overwrite_keeps_its_names_and_deletes_nothing(
 
 
 def test_many_threads_share_a_store(target: Target, sources: Sources) -> None:
-    store = target.store(threads=8)
+    store = target.store()
     files = [sources.write(f"{number}.css", b"%d" % number) for number in range(40)]
 
     with ThreadPoolExecutor(8) as pool:
