@@ -131,7 +131,8 @@ def test_a_dry_run_calls_no_hook_that_follows_a_file(each_site: Site) -> None:
         def post_copy_hook(self, *_: Any) -> None:
             raise AssertionError("Nothing was sent.")
 
-        on_skip_hook = post_copy_hook
+        def on_skip_hook(self, *_: Any) -> None:
+            raise AssertionError("Nothing is done.")
 
     each_site.deploy(strategy=Failing, dry_run=True, post_process=False)
 
