@@ -416,9 +416,7 @@ class TestS3:
         name = "x-amz-server-side-encryption-customer-key"
         assert all(name in each.headers for each in reads)
 
-    def test_parameter_that_does_not_exist_is_explained(
-        self, s3: Target, sources: Sources
-    ) -> None:
+    def test_parameter_that_does_not_exist_is_explained(self, s3: Target, sources: Sources) -> None:
         store = s3.store(object_parameters={"CacheContrl": "no-store"})
 
         error = refusal(lambda: send(store, sources.write("a.css", b"x")))

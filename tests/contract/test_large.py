@@ -7,6 +7,7 @@ import random
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,9 +67,7 @@ def put_in_parts(target: Target, key: str, content: bytes, part_size: int) -> No
     cloud.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": etags})
 
 
-def test_file_is_stored_whole_in_pieces_and_recognised(
-    target: Target, sources: Sources
-) -> None:
+def test_file_is_stored_whole_in_pieces_and_recognised(target: Target, sources: Sources) -> None:
     store = target.store(**in_parts(target))
     counts = REQUESTS.get("s3" if target.is_s3 else target.kind, [{}] * 3)
     for size, count in zip((-1, 0, 1), counts, strict=True):
@@ -100,7 +99,7 @@ def test_several_at_once_arrive_whole(target: Target, sources: Sources) -> None:
         store = target.store(**in_parts(target, use_threads=use_threads))
 
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda source: send(store, source), files))
+            list(pool.map(partial(send, store), files))
 
         assert target.bodies() == contents
         assert target.unfinished() == []

@@ -1,4 +1,4 @@
-"""An interrupted deploy: nothing pending is begun, nothing is published, the next sends the rest."""
+"""An interrupted deploy: nothing pending is begun, and the next run sends the rest."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def _ctrl_c() -> Iterator[None]:
 
 
 @pytest.fixture
-def live(each_site: Site) -> Site:
+def live(every_site: Site) -> Site:
     """A live site, all of whose files have changed."""
     for text in ("first", "second"):
         for number in range(NUMBER):
-            each_site.tree.write(f"{number}.js", f"let {text}{number};".encode())
+            every_site.tree.write(f"{number}.js", f"let {text}{number};".encode())
         if text == "first":
-            each_site.deploy()
-    each_site.forget()
-    return each_site
+            every_site.deploy()
+    every_site.forget()
+    return every_site
 
 
 def interrupted(site: Site, **options: Any) -> str:

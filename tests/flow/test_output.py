@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -306,8 +307,6 @@ class TestUnmade:
 
 
 def test_a_style_sheet_in_a_folder_that_becomes_a_file_is_named(site: Site) -> None:
-    import shutil
-
     def change(_: object) -> None:
         shutil.rmtree(site.tree.path("css"))
         Path(site.tree.path("css")).write_bytes(b"")
