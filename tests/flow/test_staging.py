@@ -21,6 +21,7 @@ from tests.memory import (
     FILES,
     MANIFEST,
     MemoryManifestStorage,
+    MemoryStorage,
     Site,
     invalid,
     name_in_this_process,
@@ -187,7 +188,7 @@ class TestStagingStorage:
 
     def test_a_class_without_a_manifest(self, white: Site) -> None:
         plain = "whitenoise.storage.CompressedStaticFilesStorage"
-        white.deploy(settings={"COLLECTFASTA_STAGING_STORAGE": plain})
+        white.deploy(storage=MemoryStorage, settings={"COLLECTFASTA_STAGING_STORAGE": plain})
         variants = {f"{name}{end}" for name in TEXTS for end in (".br", ".gz")}
         assert set(white.keys()) == {*FILES, *variants}
 
