@@ -16,6 +16,7 @@ import botocore.credentials
 import google.cloud.storage
 from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.files.storage import FileSystemStorage
+from django.core.files.storage.handler import StorageHandler
 from django.utils.functional import LazyObject
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
@@ -66,6 +67,11 @@ BOTOCORE, GOOGLE = "stores.s3.connection", "stores.gcloud"
 NAMES = {
     "_wrapped": Private(
         DJANGO, lambda: "_wrapped" in vars(LazyObject()), "storages behind lazy ones are not found"
+    ),
+    "_storages": Private(
+        DJANGO,
+        has(StorageHandler, "_storages"),
+        "a staging class that reads storages['staticfiles'] reads the last deploy's files",
     ),
     "_allow_overwrite": Private(
         DJANGO,
