@@ -192,7 +192,7 @@ def work(cloud: str, url: str, root: str, location: str, way: str, threads: int)
     storage, strategy = _client(cloud, url, location)
     names, source = sorted(os.listdir(root)), FileSystemStorage(root)
     files = [SourceFile(name, name, source) for name in names]
-    strategy.prepare(threads)
+    strategy.store.prepare(threads)
 
     def save(file: SourceFile) -> None:
         with file.open() as content:

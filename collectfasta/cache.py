@@ -1,7 +1,7 @@
 """A Django cache that keeps its entries as objects in a storage, for runners that keep nothing.
 
 A CI runner starts with an empty disk and no Redis, but it reaches a bucket. Entries are JSON, never
-pickles: whoever may write to the bucket could otherwise run code wherever they are read.
+pickles: anyone who may write to the bucket could otherwise run code wherever they are read.
 """
 
 from __future__ import annotations
@@ -212,8 +212,8 @@ class _EntryObjects:
 def _private_copy(storage: Any) -> Storage:
     """Return a copy of a storage that makes no object public.
 
-    Its options may be those of the static files. Nor are entries compressed: they are read as they
-    are stored.
+    Its options might be those of the static files. Entries are not compressed either: they are read
+    as they are stored.
     """
     own = copy.copy(storage)
     if hasattr(own, "gzip"):

@@ -36,7 +36,7 @@ _SECONDS_PER_ENTRY = 1
 
 # What the serializers of caches raise for a value that is not theirs: pickle lists its own
 # (https://docs.python.org/3/library/pickle.html#pickle.UnpicklingError), JSON's is a ValueError,
-# and FileBasedCache decompresses. Clients have classes of their own for failures of a server.
+# and FileBasedCache decompresses. Clients have their own classes for failures of a server.
 _UNREADABLE = (
     AttributeError,
     EOFError,
@@ -74,7 +74,7 @@ class CacheAccess:
 
         Returns:
             None too if the cache fails or can't make sense of what it holds. That is not a
-            failure: whoever gets no value writes one over it.
+            failure: the entry is overwritten.
         """
         try:
             return self._use(action, entries)

@@ -34,11 +34,11 @@ _AUTHORIZATION = re.compile(
 # What steers a terminal, ends a line or reorders what is shown: control characters, the separators
 # of lines and paragraphs, the marks of bidirectional text
 # (https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters), and the halves of
-# surrogate pairs by which Python stands for bytes that are no text, which can't be printed at all.
+# surrogate pairs by which Python stands for bytes that are not text, which can't be printed at all.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-# The longest text of one error that is printed: a server's answer has no end of its own.
+# The longest text of one error that is printed: a server's answer may be of any length.
 _LONGEST = 1000
 
 # What to do about a transient failure.
@@ -110,7 +110,7 @@ def again(reason: str) -> str:
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return the text without queries of URLs, user names in URLs and the given secrets.
 
-    Its lines stay lines; all else that is not printable is escaped.
+    Its lines stay lines; everything else that is not printable is escaped.
     """
     return _printable_lines(_hide(text, secrets))
 
@@ -120,7 +120,7 @@ def printable_error(error: Exception, name: str) -> Exception:
 
     Args:
         error: The error.
-        name: The file that it is about, whose name must not make lines of its own.
+        name: The file that it is about, whose name must not begin new lines.
     """
     texts = [str(error), *getattr(error, "__notes__", ())]
     told = [_printable_lines(text.replace(name, printable(name))) for text in texts]
@@ -152,7 +152,7 @@ def shorten(text: str) -> str:
 def _hide(text: str, secrets: Iterable[str]) -> str:
     # What is shorter than any key is a test server's, and part of half the words.
     known = (each for each in secrets if len(each) >= _SHORTEST_SECRET)
-    # The longest first: one may be the beginning of another.
+    # The longest first: one might be the beginning of another.
     for form in sorted({*chain.from_iterable(map(_forms, known))}, key=len, reverse=True):
         text = text.replace(form, "***")
     text = _AUTHORIZATION.sub(r"\1***", _USER_INFO.sub("***@", text))

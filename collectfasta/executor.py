@@ -169,7 +169,7 @@ def in_time(function: Callable[[], Result], seconds: float) -> Result:
     """Call a function and wait for it for so long, where it may never end and can't be interrupted.
 
     Args:
-        function: Runs in a thread of its own, which nobody waits for any more after that: it does
+        function: Runs in a separate thread, which nobody waits for any more after that: it does
             not keep the process from ending.
         seconds: How long.
 

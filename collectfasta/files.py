@@ -15,7 +15,7 @@ _STALE_SECONDS = 3600
 
 def temporary_beside(path: str) -> str:
     """Return the path of a file that does not exist, in the folder of another."""
-    # Not made from the file's name, which may be as long as a name can be.
+    # Not made from the file's name, which might be as long as a name can be.
     return os.path.join(os.path.dirname(path), f".collectfasta-{secrets.token_hex(8)}.tmp")
 
 

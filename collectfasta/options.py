@@ -23,7 +23,7 @@ class Options:
     Attributes:
         dry_run: Write nothing.
         forced: Send everything.
-        full: Tell the traceback behind each failure.
+        full: Show the traceback behind each failure.
         threads: Files sent at a time; 0 sends inline, None leaves the number to the strategy.
         check: Fail if anything would be sent or deleted; goes with ``dry_run``.
         prune: Delete what this deploy does not contain, after it.
@@ -105,7 +105,7 @@ def _is_number_of_days(value: object) -> bool:
 
 
 def read_options(options: Mapping[str, Any]) -> Options:
-    """Return what a run was asked for; what the command leaves open is for the settings to say.
+    """Return what a run was asked for, by options and, where they are absent, by settings.
 
     Args:
         options: Those of the command by their names, Django's included.
@@ -161,8 +161,8 @@ def _refuse_contradictions(options: Mapping[str, Any]) -> None:
 def refuse_ours(options: Mapping[str, Any], where: str) -> None:
     """Refuse what was asked of Collectfasta where Django's own way is taken.
 
-    A script must not take for checked, sent, deleted or reported what was not. ``--threads`` is
-    no more than a speed, so it is left alone.
+    A script must not believe that anything was checked, sent, deleted or reported that was not.
+    ``--threads`` changes the speed only, so it is left alone.
 
     Args:
         options: Those of the command by their names.

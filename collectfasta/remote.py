@@ -18,7 +18,7 @@ class CachedChecksum:
     """What is cached about an object.
 
     It says: the object of this version was made from a file with this checksum. It speaks for
-    exactly one version of one object of one target, and whoever changes the object changes its
+    exactly one version of one object of one target, and any change of the object changes its
     version.
 
     Attributes:
@@ -143,7 +143,7 @@ def compare(source: SourceFile, payload: Payload, remote: RemoteObject) -> Compa
     if not payload.encoded and None not in sizes and len(sizes) > 1:
         return Comparison(same=False)
     cached = remote.cached
-    # It may be from a time before the storage compressed.
+    # It might be from a time before the storage compressed.
     if cached is not None and (cached.headers or not payload.encoded):
         return Comparison(_agrees(source, payload, cached), cached)
     checksum = remote.checksum or remote.read_checksum()
@@ -182,7 +182,7 @@ def on_our_clock(written: datetime, date: str | None = None) -> datetime:
 def _time_of(date: str | None, now: datetime) -> datetime:
     try:
         # Without a header, as with one that can't be read.
-        told = parsedate_to_datetime(date or "")
+        answered = parsedate_to_datetime(date or "")
     except ValueError:
         return now
-    return told.replace(tzinfo=timezone.utc) if is_naive(told) else told
+    return answered.replace(tzinfo=timezone.utc) if is_naive(answered) else answered

@@ -1,8 +1,8 @@
 """Every setting of Collectfasta: typed, validated, in one place.
 
 The attributes of this module are read from Django's settings whenever they are asked for, so a
-changed setting counts at once and a wrong one harms nobody who does not need it. Each can be
-assigned, which wins over Django's setting.
+changed setting counts at once and a wrong one harms only what needs it. Each can be assigned, which
+wins over Django's setting.
 
 Attributes:
     debug: ``COLLECTFASTA_DEBUG`` (default: False). Show the traceback behind each failure.
@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -69,7 +69,8 @@ def _get_setting(type_: type[T] | tuple[type[T], ...], key: str, default: T) -> 
         expected = " or ".join(each.__name__.replace("NoneType", "None") for each in types)
         # Others may hold a password, in the address of a cache for instance.
         is_plain = isinstance(value, (str, int, float))
-        found = f"{value!r:.100}" if is_plain else type(value).__name__
+        name = type(value).__name__
+        found = f"{value!r:.100} ({name})" if is_plain else name
         raise ValueError(f"The {key!r} setting must be of type {expected}, found {found}.")
     return value
 
@@ -157,6 +158,15 @@ def errors() -> list[str]:
     return found
 
 
+def entry(setting: str, alias: str) -> dict[str, Any]:
+    """Return an entry of ``STORAGES`` or ``CACHES`` that has OPTIONS, whatever its shape is."""
+    backends: Any = getattr(django_settings, setting)
+    found = backends.get(alias) if isinstance(backends, Mapping) else None
+    found = found if isinstance(found, Mapping) else {}
+    options = found.get("OPTIONS")
+    return {**found, "OPTIONS": dict(options) if isinstance(options, Mapping) else {}}
+
+
 def secrets() -> list[str]:
     """Return the texts that storages or the environment are given under a secret's name.
 
@@ -166,7 +176,9 @@ def secrets() -> list[str]:
 
     hidden = f"{SafeExceptionReporterFilter.hidden_settings.pattern}|CONNECTION|CREDENTIAL"
     is_hidden = re.compile(hidden, re.IGNORECASE).search
-    options = [each.get("OPTIONS", {}) for each in django_settings.STORAGES.values()]
+    storages: Any = django_settings.STORAGES
+    aliases = storages if isinstance(storages, Mapping) else ()
+    options = [entry("STORAGES", alias)["OPTIONS"] for alias in aliases]
     names = (name for name in dir(django_settings) if name.startswith(("AWS_", "AZURE_", "GS_")))
     of_storages = {name: getattr(django_settings, name) for name in names}
     pairs = chain.from_iterable(each.items() for each in (*options, of_storages, os.environ))

@@ -89,7 +89,7 @@ class SourceFile:
         Raises:
             OSError: It has vanished or may not be read.
         """
-        if self.body is not None:
+        if self.body is not None and not self.body.closed:
             self.body.seek(0)
             body: Any = self.body
             return File(body)
@@ -140,14 +140,20 @@ class SourceFile:
         if self.expected not in (None, stamp):
             raise SourceChangedError("it changed after it was hashed: run the command again")
 
+        size = self.size if stamp[0] is None else stamp[0]
+        content = self.open()
+
         def check() -> None:
+            position = None if content.closed else content.tell()
             if self.stamp() != stamp:
                 raise SourceChangedError(
                     "it changed while it was being sent: run the command again"
                 )
+            if position is not None and content.tell() != position:
+                # Django's InMemoryStorage returns one object for all, and to get its size too.
+                content.seek(position)
 
-        size = self.size if stamp[0] is None else stamp[0]
-        return Body(self.open(), size, on_read=on_read, check=check, is_hashed=is_hashed)
+        return Body(content, size, on_read=on_read, check=check, is_hashed=is_hashed)
 
     def with_body(self, body: Body) -> SourceFile:
         """Return it with a body: what ``open()`` and ``open_body()`` return from now on."""
@@ -259,16 +265,17 @@ class Body(io.RawIOBase):
         position = self._position
         self._on_read(position)
         piece = force_bytes(self._content.read(size))
+        left = None if self.size is None else max(self.size - position, 0)
+        wanted = 0 if left is None else left if size < 0 else min(size, left)
+        while len(piece) < wanted and (more := self._content.read(wanted - len(piece))):
+            piece += force_bytes(more)
         self._position += len(piece)
         if self._digest is not None and position == self._hashed:
             self._digest.update(piece)
             self._hashed += len(piece)
-        # A piece that is shorter than asked for may be the last one, of a file that was truncated.
-        is_whole = size < 0 or (size > 0 and not piece)
-        left = None if self.size is None else self.size - self._position
-        if is_whole or len(piece) < size or (left is not None and left <= 0):
+        if size < 0 or len(piece) < size or (left is not None and len(piece) >= left):
             self.check()
-        if is_whole and left is not None and left > 0:
+        if len(piece) < wanted:
             raise SourceChangedError("it became shorter while it was being sent")
         return piece
 

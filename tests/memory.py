@@ -53,6 +53,9 @@ class MemoryStorage(Storage):
     ) -> None:
         self.bucket, self.location, self.headers = bucket, location, headers or {}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     def _key(self, name: str) -> str:
         return posixpath.join(self.location.strip("/"), name)
 
@@ -67,6 +70,10 @@ class MemoryStorage(Storage):
         content.seek(0)
         self.bucket.put(self._key(name), force_bytes(content.read()), self.headers)
         self.bucket.lose(call)
+        return name
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """Overwrite, as cloud storages do by default."""
         return name
 
     def exists(self, name: str) -> bool:
@@ -255,8 +262,8 @@ class Site:
     def deploy(
         self,
         *arguments: str,
-        storage: type | None = None,
-        options: Mapping[str, Any] | None = None,
+        storage: Any = None,
+        options: Any = None,
         **more: Any,
     ) -> Run:
         """Run the command.
@@ -324,12 +331,12 @@ class Site:
 
         Of rewritten files it is what there is: that their names are right is Django's.
         """
-        expected = self.contents()
-        if self.is_staged:
-            bodies = self.bodies()
-            expected |= {name: bodies.get(name, b"") for name in (*self.paths.values(), MANIFEST)}
         prefix = f"{self.location}/" if self.location else ""
-        return {prefix + name: content for name, content in expected.items()}
+        expected = {prefix + name: content for name, content in self.contents().items()}
+        if self.is_staged:
+            bodies, made = self.bodies(), [*self.paths.values(), MANIFEST]
+            expected |= {prefix + name: bodies.get(prefix + name, b"") for name in made}
+        return expected
 
     # The requests
 

@@ -93,7 +93,7 @@ class Stage(abc.ABC):
         """Do locally what the storage's ``post_process()`` does, and yield what it yields.
 
         Args:
-            dry_run: Nothing may be written outside of the staging storage.
+            dry_run: Nothing may be written outside the staging storage.
         """
 
     @property
@@ -239,7 +239,7 @@ class PatchedStage(Stage):
     ) -> None:
         super().__init__(storage, sources)
         cls = storage.__class__
-        # One of its own may write elsewhere, so it is called when all files are stored.
+        # A custom one might write elsewhere, so it is called when all files are stored.
         self._saves_manifest_itself = is_overridden(cls, "save_manifest")
         self._post_processes_itself = is_overridden(cls, "post_process")
         self._staging = StagingStorage(
@@ -267,7 +267,7 @@ class PatchedStage(Stage):
     def post_process(self, *, dry_run: bool) -> Iterator[PostProcessed]:
         with self._patched(saves_manifest=not self._saves_manifest_itself):
             # Here it writes nothing, so a dry run can know what would be sent. A class that
-            # overrides it may write elsewhere.
+            # overrides it might write elsewhere.
             yield from self.storage.post_process(
                 self._found(), dry_run=dry_run and self._post_processes_itself
             )

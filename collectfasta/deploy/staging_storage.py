@@ -103,7 +103,7 @@ class StagingStorage:
         self, paths: Any, adjustable_paths: list[str], hashed_files: Any
     ) -> Iterator[tuple[Any, ...]]:
         """Spare Django two searches through all adjustable paths for each file."""
-        process = type(self._storage)._post_process
+        process = getattr(type(self._storage), POST_PROCESS)
         adjustable, known = [*adjustable_paths], frozenset(adjustable_paths)
         for processed in process(self._storage, paths, known, hashed_files):
             # Until the next one is asked for, Django looks for nothing but this name in its list.
@@ -169,7 +169,7 @@ class _UnpublishedStorage(InMemoryStorage):
         self._open_published = open_published
 
     def open(self, name: str, mode: str = "rb") -> File[Any]:
-        """Open a file of its own, else one that was published."""
+        """Open a file that was saved here, else one that was published."""
         return super().open(name, mode) if self.exists(name) else self._open_published(name, mode)
 
 

@@ -73,7 +73,7 @@ def transfer(
 class _Streak:
     """The failures for one reason that began after all that succeeded.
 
-    A success says nothing of what began after it: of many threads one may be slow.
+    A success says nothing of what began after it: one of many threads might be slow.
     """
 
     def __init__(self) -> None:

@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
@@ -36,6 +37,7 @@ from collectfasta.errors import CollectfastaError, StoreError, describe
 from collectfasta.patching import saving_under_exact_names
 from collectfasta.remote import Listed, on_our_clock
 from collectfasta.source import Body, Payload
+from collectfasta.stores.azure_listing import read_page
 from collectfasta.stores.django_storages import (
     CloudStore,
     azure_headers,
@@ -43,9 +45,14 @@ from collectfasta.stores.django_storages import (
     azure_service,
     makes_azure_service,
 )
-from collectfasta.stores.http import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Counter
-from collectfasta.stores.requests_session import mount_pool
-from collectfasta.stores.store import TRANSIENT_STATUSES, Entry, Page, batches, reading_listing
+from collectfasta.stores.http import (
+    ATTEMPTS,
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    Counter,
+    prepare_session,
+)
+from collectfasta.stores.store import TRANSIENT_STATUSES, Page, batches
 
 # The most blobs that the service names in one page.
 _PAGE = 5000
@@ -160,7 +167,6 @@ class AzureStore(CloudStore):
                 "AZURE_CONTAINER."
             )
         session = Session()
-        mount_pool(session, self.threads, self._count)
         # The SDK gives them to a transport that it makes itself only.
         given = storage.client_options if storage.connection_string is None else {}
         transport = RequestsTransport(
@@ -179,6 +185,10 @@ class AzureStore(CloudStore):
             )
         else:
             service = azure_service(storage, options)
+        prepare_session(session, service.url, self.threads, self._count)
+        if transport.connection_config.verify is True:
+            # By default, which the session has looked for in the environment.
+            transport.connection_config.verify = session.verify
         container: ContainerClient = service.get_container_client(storage.azure_container)
         return container
 
@@ -203,13 +213,16 @@ class AzureStore(CloudStore):
     @override
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
         try:
-            with self.translating(), reading_listing():
-                blobs = self._container.list_blobs(
-                    name_starts_with=prefix or None, results_per_page=_PAGE, **self._options()
+            with self.translating():
+                return read_page(
+                    self._container,
+                    self._count,
+                    is_dated=not start,
+                    token=token,
+                    name_starts_with=prefix or None,
+                    results_per_page=_PAGE,
+                    **self._options(),
                 )
-                pages: Any = blobs.by_page(token or None)
-                entries = [Entry(blob.name, self._describe(blob)) for blob in next(pages)]
-                return Page(entries, pages.continuation_token or None)
         except StoreError as error:
             if error.denied:
                 error.advice = (
@@ -240,9 +253,10 @@ class AzureStore(CloudStore):
     def _describe(self, blob: BlobProperties) -> Listed:
         digest = blob.content_settings.content_md5
         checksum = Checksum("md5", bytes(digest).hex()) if digest else None
-        written = blob.last_modified
+        written: datetime | None = blob.last_modified
         last_modified = on_our_clock(written, self._count.date) if written else None
-        return Listed(blob.etag.strip('"'), blob.size, checksum, last_modified)
+        # None is in an answer that was cut off after its status.
+        return Listed((blob.etag or "").strip('"'), blob.size, checksum, last_modified)
 
     # Put it there, delete it
 
@@ -297,7 +311,7 @@ class AzureStore(CloudStore):
 
     @override
     def translate(self, error: Exception) -> StoreError | None:
-        return translate(error, self.storage.azure_container)
+        return translate(error, self.storage.azure_container, self.secrets)
 
 
 def retry_options(client_options: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,12 +324,13 @@ def retry_options(client_options: Mapping[str, Any]) -> dict[str, Any]:
     return {**_WAITS, **dict.fromkeys(_LIMITS, retries), **client_options}
 
 
-def translate(error: Exception, container: str) -> StoreError | None:
+def translate(error: Exception, container: str, secrets: Iterable[str] = ()) -> StoreError | None:
     """Return a StoreError for what Azure's SDK raises; None for any other error.
 
     Args:
         error: What it raised.
         container: The container's name.
+        secrets: Texts that must not appear.
     """
     if not isinstance(error, AzureError):
         return None
@@ -324,10 +339,12 @@ def translate(error: Exception, container: str) -> StoreError | None:
     code = getattr(error, "error_code", None) or ""
     code = str(getattr(code, "value", code))
     cut_off = IncompleteReadError, ServiceRequestError, ServiceResponseError
+    # A download that was cut off is one of these within another without a status.
+    errors = error, getattr(error, "inner_exception", None)
     return StoreError(
-        describe(error),
+        describe(error, secrets),
         kind=f"{status} {code}".strip() if status else type(error).__name__,
-        transient=status in TRANSIENT_STATUSES or isinstance(error, cut_off),
+        transient=status in TRANSIENT_STATUSES or any(isinstance(each, cut_off) for each in errors),
         advice=_advice(status, code, container),
         missing=isinstance(error, ResourceNotFoundError),
         denied=status == 403 and code not in _CREDENTIALS_REFUSED,

@@ -87,7 +87,7 @@ class FileSystemStore(Store):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError:
-            # Something may be there. Whether it can be replaced, the attempt will show.
+            # Something might be there. The attempt will show whether it can be replaced.
             return Listed()
         written = _time_of(found.st_mtime)
         if not stat.S_ISREG(found.st_mode):
@@ -121,14 +121,24 @@ class FileSystemStore(Store):
     def put(self, key: str, body: Body, headers: Mapping[str, Any]) -> Listed:
         """Write a file beside the one that it replaces, then rename it over that one."""
         path, content = self.storage.path(key), File(cast("Any", body))
-        with self.translating(), naming_disks(self.storage.location), replacing(path) as temporary:
-            name = posixpath.join(posixpath.dirname(key), os.path.basename(temporary))
-            self.storage.save(name, content)
+        try:
+            with (
+                self.translating(),
+                naming_disks(self.storage.location),
+                replacing(path) as temporary,
+            ):
+                name = posixpath.join(posixpath.dirname(key), os.path.basename(temporary))
+                self.storage.save(name, content)
+        except StoreError:
+            # What has ended the reading is not the storage's.
+            if body.error is not None:
+                raise body.error from None
+            raise
         return self.head(key) or Listed()
 
     @override
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete files, and links that lead nowhere."""
+        """Delete files, and broken links."""
         with self.translating():
             for key in keys:
                 with suppress(FileNotFoundError):

@@ -13,11 +13,18 @@ import io
 import mimetypes
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from google.api_core.exceptions import BadRequest, Forbidden, NotFound, RetryError, Unauthorized
+from google.api_core.exceptions import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    RetryError,
+    Unauthorized,
+    from_http_response,
+)
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob, Bucket
@@ -35,8 +42,7 @@ from collectfasta.stores.django_storages import (
     google_compressed,
     texts_of,
 )
-from collectfasta.stores.http import CONNECT_SECONDS, READ_SECONDS, Counter
-from collectfasta.stores.requests_session import mount_pool
+from collectfasta.stores.http import CONNECT_SECONDS, READ_SECONDS, Counter, prepare_session
 from collectfasta.stores.store import (
     PAGE_SIZE,
     TRANSIENT_STATUSES,
@@ -139,7 +145,8 @@ class GoogleStore(CloudStore):
             if self._pool != self.threads:
                 # It would ask for the bucket's metadata, in another thread, to decorate traces.
                 bucket.client._bucket_metadata_cache = None
-                mount_pool(bucket.client._http, self.threads, self._count)
+                url = bucket.client._connection.API_BASE_URL
+                prepare_session(bucket.client._http, url, self.threads, self._count)
                 self._pool = self.threads
             return bucket
 
@@ -185,7 +192,9 @@ class GoogleStore(CloudStore):
             following: str | None = token
             with reading_listing(GoogleAuthError):
                 for page in listing.pages:
-                    entries = [Entry(blob.name, self._describe(blob)) for blob in page]
+                    entries = [
+                        Entry(blob.name, self._describe(blob, is_dated=not start)) for blob in page
+                    ]
                     following = next_token(following or "", listing.next_page_token)
                     # An empty page is not always the last one.
                     if entries or following is None:
@@ -214,7 +223,7 @@ class GoogleStore(CloudStore):
             if error.denied:
                 return Listed()
             raise
-        return blob and self._describe(blob)
+        return blob and self._describe(blob, is_dated=True)
 
     @override
     def get(self, key: str) -> bytes:
@@ -223,13 +232,14 @@ class GoogleStore(CloudStore):
             content: bytes = self._bucket.blob(key).download_as_bytes(**_TRIED)
         return content
 
-    def _describe(self, blob: Blob) -> Listed:
+    def _describe(self, blob: Blob, *, is_dated: bool = False) -> Listed:
         checksum = None
         if blob.md5_hash:
             checksum = Checksum("md5", base64.b64decode(blob.md5_hash).hex())
         elif blob.crc32c:
             checksum = Checksum("crc32c", base64.b64decode(blob.crc32c).hex())
-        written = blob.time_created
+        # To read it takes as long as all the rest: a listing from a key on is not asked for it.
+        written = blob.time_created if is_dated else None
         last_modified = on_our_clock(written, self._count.date) if written else None
         return Listed(str(blob.generation or ""), blob.size, checksum, last_modified)
 
@@ -270,19 +280,24 @@ class GoogleStore(CloudStore):
 
     @override
     def translate(self, error: Exception) -> StoreError | None:
-        return translate(error, self.storage.bucket_name)
+        return translate(error, self.storage.bucket_name, self.secrets)
 
 
-def translate(error: Exception, bucket: str) -> StoreError | None:
+def translate(error: Exception, bucket: str, secrets: Iterable[str] = ()) -> StoreError | None:
     """Return a StoreError for what Google's SDK raises; None for any other error.
 
     Args:
         error: What it raised.
         bucket: The bucket's name.
+        secrets: Texts that must not appear.
     """
-    if isinstance(error, RetryError) and isinstance(error.cause, _ERRORS):
-        # What was repeated in vain.
-        error = error.cause
+    if isinstance(error, RetryError):
+        # What was repeated in vain; of an upload, an error that only has the answer.
+        answer = getattr(error.cause, "response", None)
+        if isinstance(error.cause, _ERRORS):
+            error = error.cause
+        elif answer is not None:
+            error = from_http_response(answer)
     if not isinstance(error, (*_ERRORS, RetryError)):
         return None
     code = error.code if isinstance(error, GoogleCloudError) else None
@@ -291,7 +306,7 @@ def translate(error: Exception, bucket: str) -> StoreError | None:
         # Without a refusal and yet an error: the answer was cut off after its status.
         transient = code in TRANSIENT_STATUSES or code < 400
     return StoreError(
-        describe(error),
+        describe(error, secrets),
         # An HTTPStatus, which is shown as its name before Python 3.11.
         kind=type(error).__name__ if code is None else str(int(code)),
         transient=transient,

@@ -64,7 +64,7 @@ class Bucket:
     lock: Any = field(default_factory=threading.RLock)
 
     def put(self, key: str, body: bytes, headers: Mapping[str, Any] | None = None) -> MemoryObject:
-        """Store an object, as somebody else would."""
+        """Store an object, past the store."""
         with self.lock:
             version = str(next(self.versions))
             now = datetime.now(timezone.utc)
@@ -114,7 +114,7 @@ class MemoryStore(Store):
 
     @override
     def key(self, name: str) -> str:
-        clean = posixpath.normpath(name)
+        clean = posixpath.normpath(name).lstrip("/")
         if "\0" in name or clean.startswith("../"):
             raise ValueError("no object can have this name")
         return self.prefix + clean

@@ -24,17 +24,33 @@ class StorageStore(Store):
     Args:
         storage: The storage.
         missing: What it raises for a file that does not exist.
+        url: What messages call the target; "" for the name of the storage's class.
+        identity: Under what its cached checksums are kept; None keeps none.
     """
 
-    def __init__(self, storage: Any, missing: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(
+        self,
+        storage: Any,
+        missing: tuple[type[Exception], ...] = (),
+        *,
+        url: str = "",
+        identity: str | None = None,
+    ) -> None:
         super().__init__(storage)
+        self._url = url or type(storage).__name__
+        self._identity = identity
         self._missing: tuple[type[Exception], ...] = (FileNotFoundError, *missing)
         self.has_last_modified = type(storage).get_modified_time is not Storage.get_modified_time
 
     @property
     @override
     def url(self) -> str:
-        return type(self.storage).__name__
+        return self._url
+
+    @property
+    @override
+    def identity(self) -> str | None:
+        return self._identity
 
     @override
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:

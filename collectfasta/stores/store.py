@@ -27,7 +27,7 @@ PAGE_SIZE = 1000
 TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)} - {501, 505})
 
 # A store that can't begin a listing at a key and has no prefix lists only the top-level folders
-# that are in use, unless they are so many that one listing of everything is likely less work.
+# that are in use, unless there are so many of them that one listing of everything is less work.
 _MOST_FOLDERS = 50
 
 # What parsers and their callers raise for an answer of another shape.
@@ -113,7 +113,7 @@ class Store(abc.ABC):
 
     @property
     def identity(self) -> str | None:
-        """What tells this target from all others: backend, endpoint, bucket and location.
+        """What distinguishes this target from all others: backend, endpoint, bucket and location.
 
         Cached checksums are kept under it; None keeps none. It holds no secret.
         """

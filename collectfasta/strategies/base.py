@@ -78,9 +78,9 @@ class HashStrategy(Strategy[S], abc.ABC):
 
 
 class CachingHashStrategy(HashStrategy[S], abc.ABC):
-    """Remember remote checksums in Django's cache and trust them.
+    """Keep remote checksums in Django's cache and trust them.
 
-    What changes in the remote storage by other ways is not noticed. The strategies for S3, Google
+    What changes in the remote storage in other ways goes unnoticed. The strategies for S3, Google
     Cloud Storage and Azure that come with Collectfasta extend this class for those who extend
     them, and trust the remote's listing.
     """
@@ -91,13 +91,13 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
         return f"{settings.cache_key_prefix}{new_md5(name).hexdigest()}"
 
     def invalidate_cached_hash(self, path: str) -> None:
-        """Forget the remote checksum of a file."""
+        """Delete the cached remote checksum of a file."""
         if not self.dry_run:
             key = self.get_cache_key(path)
             self._access.write(lambda cache: cache.delete(key))
 
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
-        """Return whether the local and the remembered remote checksum differ."""
+        """Return whether the local and the cached remote checksum differ."""
         local = self.get_local_file_hash(path, local_storage)
         if local == self.get_cached_remote_file_hash(path, prefixed_path):
             return False
@@ -106,29 +106,36 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
         return True
 
     def get_cached_remote_file_hash(self, path: str, prefixed_path: str) -> str | None:
-        """Return the remembered checksum of the remote file, else ask the remote for it."""
-        # By the prefixed path: the same path may be in use under two prefixes.
-        return self._remember(
+        """Return the cached checksum of the remote file, else ask the remote for it."""
+        # By the prefixed path: the same path might be in use under two prefixes.
+        return self._cached(
             self.get_cache_key(prefixed_path), lambda: self.get_remote_file_hash(prefixed_path)
         )
 
     def get_gzipped_local_file_hash(
         self, uncompressed_file_hash: str, path: str, contents: str | bytes
     ) -> str:
-        """Return the MD5 of a file's compressed content, remembered by that of the content."""
+        """Return the MD5 of a file's compressed content, cached by that of the content."""
         key = self.get_cache_key(f"gzip_hash_{uncompressed_file_hash}")
         compute = super().get_gzipped_local_file_hash
-        checksum = self._remember(key, lambda: compute(uncompressed_file_hash, path, contents))
+        checksum = self._cached(key, lambda: compute(uncompressed_file_hash, path, contents))
         return str(checksum)
 
     def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
-        """Remember the checksum of the file that was sent."""
+        """Cache the checksum of the file that was sent."""
         super().post_copy_hook(path, prefixed_path, local_storage)
+        if not self._caches_checksums:
+            return
         checksum = self.get_local_file_hash(path, local_storage)
         key = self.get_cache_key(prefixed_path)
         self._access.write(lambda cache: cache.set(key, checksum))
 
-    def _remember(self, key: str, compute: Callable[[], str | None]) -> str | None:
+    @property
+    def _caches_checksums(self) -> bool:
+        """Whether checksums decide; ListingStrategy, which comes before, has another answer."""
+        return True
+
+    def _cached(self, key: str, compute: Callable[[], str | None]) -> str | None:
         value = self._access.read(lambda cache: cache.get(key))
         if isinstance(value, str):
             return value
@@ -140,12 +147,12 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
     @property
     def _access(self) -> CacheAccess:
         # One operation, so that all threads have the same.
-        hints: CacheAccess = self.__dict__.setdefault("_access_made", CacheAccess(_TRUSTED))
-        return hints
+        access: CacheAccess = self.__dict__.setdefault("_access_made", CacheAccess(_TRUSTED))
+        return access
 
 
 class DisabledStrategy(Strategy[Storage]):
-    """Stand for no strategy: whoever asks it has made a mistake."""
+    """Stand for no strategy: to ask it is a mistake."""
 
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> NoReturn:
         """Raise NotImplementedError."""

@@ -41,7 +41,7 @@ class Boto3WithoutPrefixStrategy(WithoutPrefixMixin, Boto3Strategy):
 class _PlainUrls(HashingTwoPassStrategy):
     """Work out URLs without a client of boto3 while files are post-processed.
 
-    Without a domain of its own the storage asks a client for each URL, a millisecond of work, and
+    Without a ``custom_domain`` the storage asks a client for each URL, a millisecond of work, and
     of each only the file's name is used: a reference keeps its folders.
     """
 

@@ -1,4 +1,4 @@
-"""The strategy contract: what a deploy asks of whoever knows a kind of storage.
+"""The strategy contract: what a deploy asks about one kind of storage.
 
 A strategy answers four questions about one storage: what is there, is this file there already,
 put this file there, delete these. Each has an answer here that works for any Django storage, except
@@ -8,6 +8,7 @@ the second.
 from __future__ import annotations
 
 import abc
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,6 +22,8 @@ from collectfasta.remote import RemoteObject, StoredObject
 from collectfasta.source import SourceFile
 from collectfasta.stores.storage import StorageStore, save_exactly, walk
 from collectfasta.stores.store import Store
+
+logger = logging.getLogger("collectfasta")
 
 S = TypeVar("S", bound=Storage)
 Task = tuple[str, str, Storage]
@@ -139,6 +142,12 @@ class Strategy(abc.ABC, Generic[S]):
         if isinstance(error, StoreError):
             return error.transient
         return isinstance(error, (ConnectionError, TimeoutError))
+
+
+def warn_of_denial(strategy: Strategy[Any], error: StoreError) -> None:
+    """Warn that credentials may not list, which costs a request for each object."""
+    reason = redact(strategy.explain_error(error) or str(error), strategy.store.secrets)
+    logger.warning("%s Asking for each object instead, which is slower.", reason)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class FileSystemStrategy(ListingStrategy[FileSystemStorage]):
         if not self.dry_run:
             for folder in {*map(os.path.dirname, names)}:
                 remove_stale_temporary(self.target_storage.path(folder))
-        return (each for each in map(self.look_up, names) if each)
+        return super().list_named(names)
 
     @override
     def get_remote_file_hash(self, prefixed_path: str) -> str | None:

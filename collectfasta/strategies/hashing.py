@@ -17,11 +17,11 @@ from collectfasta.strategies.base import HashStrategy, Strategy
 
 
 class InMemoryManifestFilesStorage(ManifestFilesMixin, InMemoryStorage):  # type: ignore[misc]
-    """Means: stage in memory, with the methods of the storage to deploy to."""
+    """Stage in memory, with the methods of the storage to deploy to."""
 
 
 class FileSystemManifestFilesStorage(ManifestFilesMixin, FileSystemStorage):  # type: ignore[misc]
-    """Means: stage in a temporary directory, with the methods of the storage to deploy to."""
+    """Stage in a temporary directory, with the methods of the storage to deploy to."""
 
 
 class HashingTwoPassStrategy(HashStrategy[Storage]):

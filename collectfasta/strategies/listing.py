@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -19,9 +18,7 @@ from collectfasta.remote import RemoteObject, StoredObject, compare
 from collectfasta.source import SourceFile
 from collectfasta.stores.store import leapfrog
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
-from collectfasta.strategies.contract import S
-
-logger = logging.getLogger("collectfasta")
+from collectfasta.strategies.contract import S, warn_of_denial
 
 _HASH_HOOKS = (
     "get_cached_remote_file_hash",
@@ -65,18 +62,16 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
         except StoreError as error:
             if not error.denied:
                 raise
-            logger.warning(
-                "%s Asking for each object instead, which is slower.", self.explain_error(error)
-            )
+            warn_of_denial(self, error)
         return None
 
-    @abc.abstractmethod
     def list_named(self, names: Sequence[str]) -> Iterable[RemoteObject]:
-        """Return the named objects that exist.
+        """Return the named objects that exist: one by one, unless a subclass lists them in bulk.
 
         Raises:
             StoreError: ``denied`` where the credentials may not list.
         """
+        return (each for each in map(self.look_up, names) if each)
 
     @override
     def look_up(self, name: str) -> RemoteObject | None:
@@ -134,11 +129,10 @@ class ListingStrategy(HashStrategy[S], abc.ABC):
         checksum = (remote.checksum or remote.read_checksum()) if remote else None
         return checksum.value if checksum and checksum.algorithm == "md5" else None
 
-    @override
-    def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
-        """Cache a checksum where checksums decide."""
-        if self._has_own_hash:
-            super().post_copy_hook(path, prefixed_path, local_storage)
+    @property
+    def _caches_checksums(self) -> bool:
+        """Whether checksums decide, so that those of sent files are cached."""
+        return self._has_own_hash
 
     def _find(self, name: str) -> RemoteObject | None:
         return self.look_up(name) if self.index is None else self.index.get(name)

@@ -1,1 +1,1 @@
-"""What is between a command and whoever runs it: signals, streams, warnings and progress."""
+"""What is between a command and its user: signals, streams, warnings and progress."""

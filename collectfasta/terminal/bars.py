@@ -19,7 +19,7 @@ _TIMES = "[{elapsed}<{remaining}"
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]
-    """The bar of one step, drawn when it is told to be."""
+    """The bar of one step, drawn only on request."""
 
     # tqdm's own way is a thread that looks after all bars, and a lock that loads multiprocessing.
     monitor_interval = 0

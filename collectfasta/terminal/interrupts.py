@@ -1,4 +1,4 @@
-"""Let a deploy end cleanly when it is told to stop, and end it when it doesn't."""
+"""Let a deploy end cleanly when a signal asks it to stop, and end it when it doesn't."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 STATUS = 130
 
 # "docker stop" kills after 10 seconds.
-_PATIENCE_SECONDS = 8.0
-# What comes together (systemd's SendSIGHUP, for one) is one wish, not impatience.
+_GRACE_SECONDS = 8.0
+# Signals that come together (systemd's SendSIGHUP, for one) are one request to stop, not two.
 _AT_ONCE_SECONDS = 0.25
 
 _Handler = Callable[[int, Any], object]
@@ -54,7 +54,7 @@ def _set_handlers(handler: _Handler, names: tuple[str, ...]) -> dict[signal.Sign
 
 
 class Watch:
-    """Watch over the end of a process that is told to stop: a context manager.
+    """Watch over the end of a process that a signal asks to stop: a context manager.
 
     The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt in the main thread, for all to be
     ended cleanly. The process ends at once when another comes, or when it has not ended by itself
@@ -80,7 +80,7 @@ class Watch:
         return self
 
     def _start(self) -> None:
-        """Have a thread told of every signal, whatever the main thread is doing."""
+        """Let a thread hear every signal, whatever the main thread is doing."""
         if not self._before:
             return
         reader, writer = socket.socketpair()
@@ -112,7 +112,7 @@ class Watch:
     def _note(self) -> None:
         if self._first is None:
             self._first = time.monotonic()
-            timer = threading.Timer(_PATIENCE_SECONDS, self._end)
+            timer = threading.Timer(_GRACE_SECONDS, self._end)
             timer.daemon = True
             timer.start()
         elif time.monotonic() - self._first > _AT_ONCE_SECONDS:

@@ -1,4 +1,4 @@
-"""What a command writes: streams, colours, words, and the warnings of the logger."""
+"""What a command writes: streams, colors, words, and the warnings of the logger."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def telling_warnings(tell: Callable[[str], object], aside: Aside) -> Iterator[No
     ``sys.stderr``. Where ``LOGGING`` has one for them, it alone gets them.
 
     Args:
-        tell: Tells a message to the user.
+        tell: Shows a message to the user.
         aside: Makes the context in which a handler may write to the terminal.
     """
     logger = logging.getLogger("collectfasta")
@@ -121,9 +121,9 @@ def telling_warnings(tell: Callable[[str], object], aside: Aside) -> Iterator[No
 
 
 def style_for(stream: Any, *, no_color: bool = False, force_color: bool = False) -> Style:
-    """Return the colours for what is written to a stream, as Django's commands have them.
+    """Return the colors for what is written to a stream, as Django's commands have them.
 
-    They are the palette of ``DJANGO_COLORS``, for terminals that have colours, unless ``NO_COLOR``
+    They are the palette of ``DJANGO_COLORS``, for terminals that have colors, unless ``NO_COLOR``
     is set (https://no-color.org).
 
     Args:

@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from collectfasta.terminal.output import amount, count, plural
 
-# A CI's log gets its first line after so many seconds, and then one in so many.
+# A CI's log gets its first line after the first number of seconds, then one each time the second
+# one passes.
 _FIRST_LINE_SECONDS = 10.0
 _LINE_SECONDS = 30.0
 
@@ -30,7 +31,7 @@ class State:
     Attributes:
         name: The step's.
         noun: What is counted, in the singular.
-        done: How many of them are done; None if nobody counts.
+        done: How many of them are done; None if they are not counted.
         total: How many there are; None where that is not known before.
         size: Bytes done.
         total_size: How many bytes there are; 0 where bytes don't matter.
@@ -67,7 +68,7 @@ class State:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the rest takes if it goes on as before; None if that can't be told."""
+        """How long the rest takes if it goes on as before; None if that can't be known."""
         done, total = self.work
         return self.seconds * (total - done) / done if done else None
 
@@ -104,7 +105,7 @@ class Step:
             size: Its bytes.
 
         Yields:
-            A function to be told how many of its bytes are done, which may be less than before.
+            A function to call with the number of its bytes that are done; it may become less.
         """
         counted = 0
 
@@ -129,7 +130,7 @@ class Step:
         Args:
             name: What that is.
             noun: What is counted of it, in the singular.
-            done: Returns how many there were so far; None if nobody counts.
+            done: Returns how many there were so far; None if they are not counted.
         """
         self._first = name, noun, done
         try:
@@ -177,7 +178,7 @@ class Progress:
     more text.
 
     Args:
-        make_display: Makes what shows it, when the first step begins; None shows it to nobody.
+        make_display: Makes what shows it, when the first step begins; None shows nothing.
     """
 
     def __init__(self, make_display: Callable[[], Display | None] = lambda: None) -> None:

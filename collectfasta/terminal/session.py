@@ -1,4 +1,4 @@
-"""A command that nobody may be sitting in front of: signals, streams, warnings and progress."""
+"""What surrounds a command, attended or not: signals, streams, warnings and progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Session:
     ``collectfasta`` are written to the command's stderr, where LOGGING has no handler for them.
 
     Args:
-        command: Its streams and colours are replaced until it has ended.
+        command: Its streams and colors are replaced until it has ended.
         options: Those that it is executed with: ``stdout`` and ``stderr`` are taken out of them.
         interrupted: Returns what the user has to know when the command was interrupted.
         is_process: Whether this process is there for the command, and ends with it: then wrong

@@ -10,7 +10,10 @@ import pytest
 from tests.command import CollectStatic, StaticTree
 from tests.memory import Site, make_folder, write_site
 
-EACH_KIND = ["plain", "memory", "directory"]
+# A kind and a number of threads.
+EACH_STAGED = [("memory", 4), ("directory", 0)]
+EACH_KIND = [("plain", 0), *EACH_STAGED]
+EVERY_KIND = [("plain", 4), *EACH_KIND]
 
 
 @pytest.fixture(autouse=True)
@@ -28,15 +31,17 @@ def threads(request: pytest.FixtureRequest) -> int:
     return number
 
 
-def _site(tree: StaticTree, collectstatic: CollectStatic, kind: str) -> Site:
+def _site(
+    tree: StaticTree, collectstatic: CollectStatic, kind: str = "plain", threads: int = 0
+) -> Site:
     write_site(tree)
-    return Site(tree, collectstatic, kind)
+    return Site(tree, collectstatic, kind, threads=threads)
 
 
 @pytest.fixture
 def site(static_tree: StaticTree, collectstatic: CollectStatic) -> Site:
     """A plain site that was never deployed."""
-    return _site(static_tree, collectstatic, "plain")
+    return _site(static_tree, collectstatic)
 
 
 @pytest.fixture
@@ -45,17 +50,29 @@ def manifest(static_tree: StaticTree, collectstatic: CollectStatic) -> Site:
     return _site(static_tree, collectstatic, "memory")
 
 
-@pytest.fixture(params=["memory", "directory"])
+def _name(params: tuple[str, int]) -> str:
+    return f"{params[0]}-{'threads' if params[1] else 'inline'}"
+
+
+@pytest.fixture(params=EACH_STAGED, ids=_name)
 def each_manifest(
     request: pytest.FixtureRequest, static_tree: StaticTree, collectstatic: CollectStatic
 ) -> Site:
     """A site with a manifest, staged in each of the ways in turn."""
-    return _site(static_tree, collectstatic, request.param)
+    return _site(static_tree, collectstatic, *request.param)
 
 
-@pytest.fixture(params=EACH_KIND)
+@pytest.fixture(params=EACH_KIND, ids=_name)
 def each_site(
     request: pytest.FixtureRequest, static_tree: StaticTree, collectstatic: CollectStatic
 ) -> Site:
-    """A site of each kind in turn."""
-    return _site(static_tree, collectstatic, request.param)
+    """A site of each kind in turn, inline or with threads."""
+    return _site(static_tree, collectstatic, *request.param)
+
+
+@pytest.fixture(params=EVERY_KIND, ids=_name)
+def every_site(
+    request: pytest.FixtureRequest, static_tree: StaticTree, collectstatic: CollectStatic
+) -> Site:
+    """The same, and a plain one with threads."""
+    return _site(static_tree, collectstatic, *request.param)

@@ -60,7 +60,7 @@ def _shorten_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     azure = {"connection_timeout": 5, "read_timeout": 0.3}
     monkeypatch.setattr("collectfasta.strategies.azure_client._TIMEOUTS", azure)
     half_a_second = timedelta(seconds=0.5)
-    monkeypatch.setattr("collectfasta.strategies.s3_obstore_setup._TIMEOUT", half_a_second)
+    monkeypatch.setattr("collectfasta.stores.s3.obstore_setup._TIMEOUT", half_a_second)
 
 
 def options(cloud: RecordedCloud) -> dict[str, Any]:

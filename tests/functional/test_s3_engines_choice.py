@@ -13,7 +13,6 @@ from botocore.config import Config
 from django.core.management import CommandError
 from storages.backends.s3 import S3StaticStorage
 
-from collectfasta.strategies import s3_combined
 from tests.conftest import CollectStatic, Run, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.recorder import Recorder, Request
@@ -140,13 +139,6 @@ class TestSetting:
         assert s3_obstore.requests == []
 
 
-@pytest.fixture
-def no_awscrt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave what obstore can't send to boto3."""
-    monkeypatch.setattr(s3_combined, "find_spec", lambda name: name == "obstore" or None)
-
-
-@pytest.mark.usefixtures("no_awscrt")
 class TestPerObject:
     def test_only_what_obstore_can_not_send_goes_by_boto3(
         self, s3_obstore: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
@@ -205,7 +197,7 @@ class TestPerRun:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setitem(sys.modules, "obstore", None)
-        monkeypatch.delitem(sys.modules, "collectfasta.strategies.s3_obstore", raising=False)
+        monkeypatch.delitem(sys.modules, "collectfasta.stores.s3.obstore", raising=False)
 
         run = collectstatic(s3_obstore, verbosity=2)
 

@@ -12,11 +12,11 @@ from boto3.s3.transfer import TransferConfig
 from django.core.management import CommandError
 
 from tests.conftest import CollectStatic, StaticTree
-from tests.functional.test_manifest_interrupts import is_part
-from tests.functional.test_memory import peak_memory
 from tests.project import Project
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.recorder import Request
+from tests.slow.test_manifest_interrupts import is_part
+from tests.slow.test_memory import peak_memory
 
 MEGABYTE = 1024 * 1024
 PART = 5 * MEGABYTE

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from boto3.s3.transfer import TransferConfig
 from django.core.management import CommandError
+from storages.backends.s3 import S3Storage
 
-from collectfasta.strategies.s3 import part_size as part_size_of
+from collectfasta.stores.s3.store import S3Store
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.s3 import S3Server
@@ -199,4 +200,4 @@ def test_parts_take_threads_of_their_own_only_where_the_storage_lets_them(
     ],
 )
 def test_parts_double_beyond_ten_thousand(size: int, part_size: int) -> None:
-    assert part_size_of(TransferConfig(), size) == part_size
+    assert S3Store(S3Storage(bucket_name="bucket")).part_size(size) == part_size

@@ -18,7 +18,7 @@ from google.oauth2.credentials import Credentials
 from storages.backends.azure_storage import AzureStorage
 from storages.backends.gcloud import GoogleCloudStorage
 
-from collectfasta.strategies import s3_obstore
+from collectfasta.stores.s3 import obstore as s3_obstore
 from tests.conftest import CollectStatic, StaticTree
 from tests.servers.clouds import RecordedCloud
 from tests.servers.clouds.azure import AzureCloud

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from azure.core.pipeline.transport import HttpTransport
+from collectfasta.stores.s3.connection import connection_of
 from django.core.cache import caches
 from django.core.management import CommandError
 from google.oauth2.credentials import Credentials
@@ -20,7 +21,6 @@ from storages.backends.azure_storage import AzureStorage
 from storages.backends.s3 import S3Storage
 
 from collectfasta.strategies.azure import AzureBlobStrategy
-from collectfasta.strategies.s3_connection import connection_of
 from tests.conftest import CollectStatic, StaticTree
 from tests.functional.test_security_answers import manifest_backend
 from tests.servers.clouds import RecordedCloud

@@ -101,7 +101,7 @@ CASES = (
     Case("sdist", directory, kind=".tar.gz"),
     Case("s3", s3, extras=("s3",), says="obstore"),
     # An ACL is what obstore can't send.
-    Case("s3-crt", s3, extras=("s3", "crt"), options={"default_acl": "private"}, says="awscrt"),
+    Case("s3-acl", s3, extras=("s3",), options={"default_acl": "private"}, says="boto3 (ACL)"),
     Case("google", google, extras=("google",)),
     Case("azure", azure, extras=("azure",)),
 )

@@ -20,7 +20,6 @@ from typing import Any
 # What each extra brings.
 SDKS = {
     "s3": ("boto3", "botocore", "s3transfer", "obstore"),
-    "crt": ("awscrt",),
     "google": ("google.cloud.storage", "google.auth", "google_crc32c"),
     "azure": ("azure.storage.blob", "azure.core"),
 }
@@ -31,7 +30,6 @@ CLOUDS = {
     "gcloud": {"google"},
     "requests_session": {"azure", "google"},  # by requests, which comes with either
     "s3": {"s3"},
-    "s3_crt": {"crt"},
 }
 BACKENDS = {
     "s3": ("storages.backends.s3.S3StaticStorage", "boto3.Boto3Strategy"),

@@ -16,7 +16,7 @@ from importlib import import_module
 
 from .process import ServerError
 
-SERVERS = ("moto", "localstack", "ceph")
+SERVERS = ("moto", "localstack", "ceph", "seaweedfs")
 # Those that run already, as the URL's scheme tells them apart.
 EMULATOR, LIVE = "emulator", "live"
 

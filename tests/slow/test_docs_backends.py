@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.conftest import CollectStatic, StaticTree
-from tests.markdown import read, table
 from tests.pages import PageProject, Place, Section, examples, sections
 from tests.project import MANIFEST, Ended
 from tests.servers.clouds import Cloud, StoredObject
@@ -187,8 +186,8 @@ def test_no_header_of_s3_is_sent_but_those_that_the_page_says(deployed: Deployed
 
 
 @pytest.mark.parametrize("deployed", COMPATIBLE, indirect=True)
-def test_boto3_makes_no_request(deployed: Deployed) -> None:
-    engines = "obstore and awscrt" if deployed.says("default_acl") else "obstore"
+def test_boto3_sends_nothing_but_acls(deployed: Deployed) -> None:
+    engines = "obstore and boto3 (ACL)" if deployed.says("default_acl") else "obstore"
     assert f" requests by {engines}, " in deployed.ended.stdout
 
 
@@ -261,14 +260,3 @@ def test_every_block_of_python_is_part_of_an_example(page: str) -> None:
 @pytest.mark.parametrize("page", [page for page in CLOUDS if page != "s3-compatible"])
 def test_a_page_begins_with_an_example(page: str) -> None:
     assert sections(page)[0] == examples(page)[0]
-
-
-def test_the_policy_for_s3_allows_what_the_table_says_without_acls() -> None:
-    permissions = Section("s3", "Permissions")
-    (policy,) = (block.text for block in permissions.blocks if block.language == "json")
-    allowed: set[str] = set()
-    for statement in json.loads(policy)["Statement"]:
-        action = statement["Action"]
-        allowed |= {action} if isinstance(action, str) else {*action}
-    told = {action.strip("`") for action, _, _ in table(read("s3.md"), "action", "on", "for")}
-    assert allowed == told - {"s3:PutObjectAcl"}

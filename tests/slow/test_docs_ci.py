@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -36,6 +37,10 @@ BLOCKS = list(blocks(read("ci.md")))
     if (each.section, each.language) == ("Amazon S3", "json")
 ]
 STATEMENTS = {each["Sid"]: each for each in POLICY["Statement"]}
+# As the page has it, for those who add it to the first statement.
+CONDITION = json.loads(
+    re.findall(r'`"Condition": (\{[^`]+\})`', read("ci.md"))[0],
+)
 
 
 def action_of(cloud: S3Cloud, request: Request) -> str:
@@ -174,11 +179,11 @@ class TestServerThatChecksPermissions:
         tree: StaticTree,
         collectstatic: CollectStatic,
     ) -> None:
-        allow(POLICY)
+        plan, *others = POLICY["Statement"]
+        allow({"Statement": [{**plan, "Condition": CONDITION}, *others]})
         with pytest.raises(CommandError, match="s3:ListBucket"):
             collectstatic(s3, backend=MANIFEST, options=options)
-        plan, *others = POLICY["Statement"]
-        allow({"Statement": [{**plan, "Condition": {}}, *others]})
+        allow(POLICY)
         collectstatic(s3, backend=MANIFEST, options=options)
         assert s3.exists("static/staticfiles.json")
 
@@ -191,7 +196,8 @@ class TestServerThatChecksPermissions:
         collectstatic: CollectStatic,
     ) -> None:
         s3.put("static/staticfiles.json", b'{"version": "1.1", "paths": {}}')
-        allow(POLICY)
+        plan, *others = POLICY["Statement"]
+        allow({"Statement": [{**plan, "Condition": CONDITION}, *others]})
         collectstatic(s3, backend=MANIFEST, options=options)
         assert b"a.css" in s3.get("static/staticfiles.json").body
 

@@ -306,7 +306,7 @@ class OwnOpen(InMemoryStorage):
     """A storage that opens files in its own way."""
 
     def _open(self, name: str, mode: str = "rb") -> Any:
-        body = super()._open(name, mode).read()
+        body = super()._open(name, mode).read()  # type: ignore[misc]
         return ContentFile(body.replace(b"stored", b"opened"))
 
 
@@ -314,7 +314,8 @@ class OwnSave(FileSystemStorage):
     """A storage that saves files in its own way."""
 
     def _save(self, name: str, content: Any) -> str:
-        return str(super()._save(name, ContentFile(content.read().replace(b"sent", b"saved"))))
+        changed = ContentFile(content.read().replace(b"sent", b"saved"))
+        return str(super()._save(name, changed))  # type: ignore[misc]
 
 
 def test_the_storages_own_ways_are_obeyed(tmp_path: Path) -> None:
@@ -345,7 +346,7 @@ class Configured(InMemoryStorage):
 
     def _save(self, name: str, content: Any) -> str:
         self.saved.append((self.gzip, self.default_acl, self.get_object_parameters(name)))
-        return str(super()._save(name, content))
+        return str(super()._save(name, content))  # type: ignore[misc]
 
 
 def test_entries_are_private_and_not_compressed_whatever_the_storage_says() -> None:

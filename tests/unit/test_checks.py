@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import patch
 
 import pytest
-from django.apps import apps
+from django.apps import AppConfig, apps
+from django.conf import settings as django_settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.files.storage import FileSystemStorage, Storage
 from django.test import override_settings
+from storages.backends.azure_storage import AzureStorage
+from storages.backends.gcloud import GoogleCloudStorage
+from storages.backends.s3 import S3Storage
 
 from collectfasta import settings as known_settings
 from collectfasta.checks import ALL_CHECKS, all_other_apps
 from collectfasta.strategies import Strategy
+from collectfasta.strategies.filesystem import FileSystemStrategy
+from collectfasta.strategies.hashing import HashingTwoPassStrategy
 
 S3 = "storages.backends.s3.S3Storage"
 FILESYSTEM = "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -24,6 +33,7 @@ TWO_PASSES = "collectfasta.strategies.hashing.TwoPassInMemoryStrategy"
 S3_TWO_PASSES = "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy"
 LOCAL_MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
 S3_MANIFEST = "storages.backends.s3.S3ManifestStaticStorage"
+SIGNED = f"{__name__}.SignedManifestStorage"
 TOO_LATE = ["django.contrib.staticfiles", "collectfasta"]
 
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
@@ -45,7 +55,18 @@ WRONG_SETTINGS |= {
     "collectfasta.W001": {"backend": S3_MANIFEST, "COLLECTFASTA_STRATEGY": S3_STRATEGY},
     "collectfasta.W002": {"COLLECTFASTA_THREAD": 8},
     "collectfasta.W003": {"COLLECTFASTA_CACHE": "default"},
+    "collectfasta.W004": {"STATICFILES_STORAGE": S3},
+    "collectfasta.W006": {"backend": SIGNED},
 }
+WRONG_SETTINGS |= {
+    "collectfasta.E012": {"CACHES": {"default": {"BACKEND": LOCMEM, "OPTIONS": ()}}},
+    "collectfasta.E013": {"backend": S3, "AWS_LOCATION": None},
+    "collectfasta.E015": {"backend": S3_MANIFEST, "COLLECTFASTA_STAGING_STORAGE": FILESYSTEM},
+}
+
+
+class SignedManifestStorage(ManifestFilesMixin, S3Storage):  # type: ignore[misc]
+    """A manifest storage whose URLs are signed, as S3Storage's are by default."""
 
 
 class Unmakeable(FileSystemStorage):
@@ -63,6 +84,10 @@ class AnyStorageStrategy(Strategy[Storage]):
 
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
         return True
+
+
+class OwnStrategy(FileSystemStrategy):
+    """A strategy that extends one that is made for file systems."""
 
 
 def found(**settings: Any) -> list[CheckMessage]:
@@ -83,38 +108,35 @@ def test_a_project_without_any_setting_passes() -> None:
     assert found() == []
 
 
-@pytest.mark.parametrize(("identifier", "settings"), WRONG_SETTINGS.items())
-def test_each_wrong_setting_is_one_message_with_a_hint(
-    identifier: str, settings: dict[str, Any]
-) -> None:
-    message = only(**settings)
-    level = checks.WARNING if ".W" in identifier else checks.ERROR
-    assert (message.id, message.level) == (identifier, level)
-    assert message.hint
+def test_each_wrong_setting_is_one_message_with_a_hint() -> None:
+    for identifier, settings in WRONG_SETTINGS.items():
+        messages = found(**settings)
+        level = checks.WARNING if ".W" in identifier else checks.ERROR
+        assert [(each.id, each.level) for each in messages] == [(identifier, level)]
+        assert messages[0].hint, identifier
 
 
-@pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
-def test_nothing_is_checked_where_collectfasta_is_switched_off(settings: dict[str, Any]) -> None:
-    assert found(COLLECTFASTA_ENABLED=False, **settings) == []
+def test_nothing_is_checked_where_collectfasta_is_switched_off() -> None:
+    checked = {
+        key: found(COLLECTFASTA_ENABLED=False, **WRONG_SETTINGS[key]) for key in WRONG_SETTINGS
+    }
+    assert {key: messages for key, messages in checked.items() if messages} == {}
 
 
-@pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
-def test_nothing_is_checked_where_only_other_apps_are(settings: dict[str, Any]) -> None:
+def found_of(asked: list[AppConfig], settings: dict[str, Any]) -> list[CheckMessage]:
+    """Return what the checks say when they are asked about some apps."""
     backend = settings.get("backend", FILESYSTEM)
     with override_settings(STORAGES={"staticfiles": {"BACKEND": backend}}, **settings):
-        others = all_other_apps()
-        assert others
-        assert [each for check in ALL_CHECKS for each in check(others)] == []
+        return [each for check in ALL_CHECKS for each in check(asked)]
 
 
-@pytest.mark.parametrize("settings", WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
-def test_everything_is_checked_where_the_app_is_among_those_asked_for(
-    settings: dict[str, Any],
-) -> None:
-    backend = settings.get("backend", FILESYSTEM)
-    with override_settings(STORAGES={"staticfiles": {"BACKEND": backend}}, **settings):
-        asked = [apps.get_app_config("collectfasta")]
-        assert [each for check in ALL_CHECKS for each in check(asked)] != []
+def test_only_what_concerns_the_apps_that_are_asked_about_is_checked() -> None:
+    ours, others = [apps.get_app_config("collectfasta")], all_other_apps()
+    assert others
+    for identifier, settings in WRONG_SETTINGS.items():
+        assert found_of(others, settings) == [], identifier
+        if identifier != "collectfasta.E001":
+            assert found_of(ours, settings) != [], identifier
 
 
 def test_the_checks_make_no_storage() -> None:
@@ -145,8 +167,10 @@ def test_each_wrong_setting_is_an_error_of_its_own() -> None:
     assert [each.id for each in messages] == ["collectfasta.E002", "collectfasta.E002"]
 
 
-def test_a_wrong_switch_is_an_error() -> None:
-    assert "COLLECTFASTA_ENABLED" in only(COLLECTFASTA_ENABLED="no").msg
+def test_a_wrong_switch_is_an_error_that_shows_its_value() -> None:
+    message = only(COLLECTFASTA_ENABLED="no").msg
+    assert "COLLECTFASTA_ENABLED" in message
+    assert "found 'no' (str)" in message
 
 
 def test_an_unknown_cache_is_named_with_those_that_there_are() -> None:
@@ -156,23 +180,13 @@ def test_an_unknown_cache_is_named_with_those_that_there_are() -> None:
     assert "default, static" in str(message.hint)
 
 
-@pytest.mark.parametrize(
-    "strategy", ["missing.Strategy", "nodots", "collectfasta.strategies.boto3.Missing"]
-)
-def test_a_strategy_that_does_not_import_is_named_and_the_right_one_suggested(
-    strategy: str,
-) -> None:
-    message = only(COLLECTFASTA_STRATEGY=strategy, backend=S3)
-    assert message.id == "collectfasta.E004"
-    assert repr(strategy) in message.msg
-    assert S3_STRATEGY in str(message.hint)
-
-
-@pytest.mark.parametrize("strategy", ["collectfasta.checks.check_order", int])
-def test_what_is_no_strategy_is_named(strategy: object) -> None:
-    message = only(COLLECTFASTA_STRATEGY=strategy)
-    assert message.id == "collectfasta.E004"
-    assert repr(strategy) in message.msg
+def test_what_is_not_a_strategy_is_named_and_the_right_one_suggested() -> None:
+    strategies = ["missing.Strategy", "nodots", "collectfasta.strategies.boto3.Missing", int]
+    for strategy in (*strategies, "collectfasta.checks.check_order"):
+        message = only(COLLECTFASTA_STRATEGY=strategy, backend=S3)
+        assert message.id == "collectfasta.E004"
+        assert repr(strategy) in message.msg
+        assert S3_STRATEGY in str(message.hint), strategy
 
 
 def test_a_strategy_for_another_storage_is_named_with_both_storages_and_the_right_strategy() -> (
@@ -184,6 +198,15 @@ def test_a_strategy_for_another_storage_is_named_with_both_storages_and_the_righ
     assert S3 in message.msg
     assert FILESYSTEM in message.msg
     assert FILESYSTEM_STRATEGY in str(message.hint)
+
+
+def test_a_strategy_is_made_for_the_storage_of_the_one_that_it_extends() -> None:
+    strategy = f"{__name__}.OwnStrategy"
+    assert found(COLLECTFASTA_STRATEGY=strategy) == []
+    message = only(COLLECTFASTA_STRATEGY=strategy, backend=S3)
+    assert message.id == "collectfasta.E005"
+    assert "'django.core.files.storage.filesystem.FileSystemStorage'" in message.msg
+    assert S3_STRATEGY in str(message.hint)
 
 
 def test_a_strategy_for_a_parent_of_the_storage_fits() -> None:
@@ -207,21 +230,17 @@ def test_a_strategy_that_stages_fits_a_storage_that_hashes_files() -> None:
     assert found(COLLECTFASTA_STRATEGY=S3_TWO_PASSES, backend=S3_MANIFEST) == []
 
 
-@pytest.mark.parametrize("staging_storage", ["staticfiles", LOCAL_MANIFEST])
-def test_a_strategy_that_stages_fits_any_storage_where_another_class_stages(
-    staging_storage: str,
-) -> None:
-    settings = {"COLLECTFASTA_STAGING_STORAGE": staging_storage}
-    assert found(COLLECTFASTA_STRATEGY=S3_TWO_PASSES, backend=S3, **settings) == []
+def test_a_strategy_that_stages_fits_any_storage_where_another_class_stages() -> None:
+    for staging_storage in ("staticfiles", LOCAL_MANIFEST):
+        settings = {"COLLECTFASTA_STAGING_STORAGE": staging_storage}
+        assert found(COLLECTFASTA_STRATEGY=S3_TWO_PASSES, backend=S3, **settings) == []
 
 
-@pytest.mark.parametrize(
-    "staging_storage", ["missing.Storage", "nodots", "collectfasta.checks.check_order", "os.path"]
-)
-def test_a_staging_storage_that_is_none_is_named(staging_storage: str) -> None:
-    message = only(COLLECTFASTA_STAGING_STORAGE=staging_storage)
-    assert message.id == "collectfasta.E007"
-    assert repr(staging_storage) in message.msg
+def test_what_is_not_a_staging_storage_is_named() -> None:
+    for name in ("missing.Storage", "nodots", "collectfasta.checks.check_order", "os.path"):
+        message = only(COLLECTFASTA_STAGING_STORAGE=name)
+        assert message.id == "collectfasta.E007"
+        assert repr(name) in message.msg
 
 
 def test_a_storage_that_does_not_import_is_left_to_django() -> None:
@@ -229,20 +248,18 @@ def test_a_storage_that_does_not_import_is_left_to_django() -> None:
 
 
 class TestNames:
-    @pytest.mark.parametrize(
-        ("name", "nearest"),
-        [
-            ("COLLECTFASTA_THREAD", "COLLECTFASTA_THREADS"),
-            ("COLLECTFASTA_STATEGY", "COLLECTFASTA_STRATEGY"),
-            ("COLLECTFAST_ENABLED", "COLLECTFASTA_ENABLED"),
-        ],
-    )
-    def test_the_nearest_name_is_suggested(self, name: str, nearest: str) -> None:
-        message = only(**{name: None})
-        assert name in message.msg
-        assert message.hint == f"Did you mean {nearest}?"
+    def test_the_nearest_name_is_suggested(self) -> None:
+        nearest = {
+            "COLLECTFASTA_THREAD": "COLLECTFASTA_THREADS",
+            "COLLECTFASTA_STATEGY": "COLLECTFASTA_STRATEGY",
+            "COLLECTFAST_ENABLED": "COLLECTFASTA_ENABLED",
+        }
+        for name, meant in nearest.items():
+            message = only(**{name: None})
+            assert name in message.msg
+            assert message.hint == f"Did you mean {meant}?"
 
-    def test_all_names_are_told_where_none_is_near(self) -> None:
+    def test_all_names_are_listed_where_none_is_near(self) -> None:
         assert "COLLECTFASTA_HASHED_ONLY" in str(only(COLLECTFASTA_XYZ=1).hint)
 
     def test_every_setting_is_known(self) -> None:
@@ -256,13 +273,9 @@ class TestPasses:
         assert S3_STRATEGY in message.msg
         assert S3_TWO_PASSES in str(message.hint)
 
-    @pytest.mark.parametrize(
-        ("backend", "strategy"), [(S3, S3_STRATEGY), (LOCAL_MANIFEST, FILESYSTEM_STRATEGY)]
-    )
-    def test_a_storage_that_no_other_strategy_stages_for_passes(
-        self, backend: str, strategy: str
-    ) -> None:
-        assert found(backend=backend, COLLECTFASTA_STRATEGY=strategy) == []
+    def test_a_storage_that_no_other_strategy_stages_for_passes(self) -> None:
+        for backend, strategy in ((S3, S3_STRATEGY), (LOCAL_MANIFEST, FILESYSTEM_STRATEGY)):
+            assert found(backend=backend, COLLECTFASTA_STRATEGY=strategy) == []
 
 
 class TestMemory:
@@ -274,38 +287,25 @@ class TestMemory:
         ):
             return [each.id for each in checks.run_checks(tags=[checks.Tags.staticfiles])]
 
-    @pytest.mark.parametrize("cache", [LOCMEM, "django.core.cache.backends.dummy.DummyCache"])
-    @pytest.mark.parametrize(
-        "parameters",
-        [
+    def test_it_matters_where_s3_has_no_checksums(self) -> None:
+        encrypted = [
             {"ServerSideEncryption": "aws:kms"},
             {"ServerSideEncryption": "aws:kms:dsse"},
             {"SSECustomerKey": "key", "SSECustomerAlgorithm": "AES256"},
-        ],
-    )
-    def test_it_matters_where_s3_tells_no_checksums(
-        self, cache: str, parameters: dict[str, str]
-    ) -> None:
-        assert self.identifiers(cache, {"object_parameters": parameters}) == ["collectfasta.W003"]
-
-    def test_it_matters_where_the_setting_of_django_storages_says_so(self) -> None:
-        encrypted = {"ServerSideEncryption": "aws:kms"}
-        found = self.identifiers(LOCMEM, {}, AWS_S3_OBJECT_PARAMETERS=encrypted)
+        ]
+        for cache in (LOCMEM, "django.core.cache.backends.dummy.DummyCache"):
+            for parameters in encrypted:
+                found = self.identifiers(cache, {"object_parameters": parameters})
+                assert found == ["collectfasta.W003"], (cache, parameters)
+        found = self.identifiers(LOCMEM, {}, AWS_S3_OBJECT_PARAMETERS=encrypted[0])
         assert found == ["collectfasta.W003"]
 
-    @pytest.mark.parametrize(
-        "options",
-        [{}, {"object_parameters": {"ServerSideEncryption": "AES256"}}, {"object_parameters": 1}],
-    )
-    def test_it_does_not_matter_elsewhere(self, options: dict[str, Any]) -> None:
-        assert self.identifiers(LOCMEM, options) == []
-
-    @pytest.mark.parametrize(
-        "cache", ["django.core.cache.backends.filebased.FileBasedCache", "missing.Cache"]
-    )
-    def test_another_cache_passes(self, cache: str) -> None:
+    def test_it_does_not_matter_elsewhere(self) -> None:
+        for parameters in ({}, {"ServerSideEncryption": "AES256"}, 1):
+            assert self.identifiers(LOCMEM, {"object_parameters": parameters}) == []
         encrypted = {"object_parameters": {"ServerSideEncryption": "aws:kms"}}
-        assert self.identifiers(cache, encrypted) == []
+        for cache in ("django.core.cache.backends.filebased.FileBasedCache", "missing.Cache"):
+            assert self.identifiers(cache, encrypted) == []
 
 
 class TestCacheLocation:
@@ -322,15 +322,254 @@ class TestCacheLocation:
     def test_a_storage_to_itself_is_fine(self) -> None:
         assert self.found(BACKEND=STORAGE_CACHE, LOCATION="ci") == []
 
-    @pytest.mark.parametrize("location", ["", "missing", "staticfiles"])
-    def test_any_other_location_is_refused(self, location: str) -> None:
-        (message,) = self.found(BACKEND=STORAGE_CACHE, LOCATION=location)
-        assert repr(location) in message.msg or "no LOCATION" in message.msg
-        assert message.hint
+    def test_any_other_location_is_refused(self) -> None:
+        for location in ("", "missing", "staticfiles"):
+            (message,) = self.found(BACKEND=STORAGE_CACHE, LOCATION=location)
+            assert repr(location) in message.msg or "no LOCATION" in message.msg
+            assert message.hint
+
+    def test_a_cache_of_another_class_is_left_alone(self) -> None:
+        for backend in (LOCMEM, "missing.Cache", "django.conf.settings"):
+            assert self.found(BACKEND=backend, LOCATION="staticfiles") == []
+
+
+def found_of_options(backend: str, options: Any, **settings: Any) -> list[str | None]:
+    """Return the ids of what the checks say of a storage's options."""
+    with override_settings(
+        STORAGES={"staticfiles": {"BACKEND": backend, "OPTIONS": options}}, **settings
+    ):
+        return [each.id for check in ALL_CHECKS for each in check(None)]
+
+
+class TestShapes:
+    """STORAGES, CACHES and what is in them may be anything."""
+
+    wrong: ClassVar[list[Any]] = [(), ({"default": {}},), [], "text", 1, None]
+
+    def test_each_is_named_with_what_it_is(self) -> None:
+        for wrong in self.wrong:
+            for setting, alias in (("STORAGES", "staticfiles"), ("CACHES", "default")):
+                entry = {"BACKEND": FILESYSTEM if setting == "STORAGES" else LOCMEM}
+                shapes = {
+                    setting: wrong,
+                    f"{setting}['{alias}']": {alias: wrong},
+                    f"{setting}['{alias}']['OPTIONS']": {alias: {**entry, "OPTIONS": wrong}},
+                }
+                for name, value in shapes.items():
+                    # Not announced: Django's own handlers could not take them.
+                    with patch.object(django_settings, setting, value):
+                        found = [each for check in ALL_CHECKS for each in check(None)]
+                        known_settings.secrets()
+                    (message,) = (each for each in found if each.id == "collectfasta.E012")
+                    assert message.msg == (
+                        f"{name} must be of type dict, found {type(wrong).__name__}."
+                    )
+
+    @pytest.mark.parametrize("backend", [None, 1, FileSystemStorage, ()])
+    def test_a_backend_is_a_dotted_path(self, backend: Any) -> None:
+        assert found_of_options(backend, {}) == ["collectfasta.E012"]
+
+    def test_what_is_missing_is_left_to_django(self) -> None:
+        with override_settings(STORAGES={}):
+            assert [each for check in ALL_CHECKS for each in check(None)] == []
+
+
+GOOGLE = "storages.backends.gcloud.GoogleCloudStorage"
+AZURE = "storages.backends.azure_storage.AzureStorage"
+
+
+class S3Located(S3Storage):  # type: ignore[misc]
+    location = Path("static")
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        ("backend", "setting"),
+        [(S3, "AWS_LOCATION"), (GOOGLE, "GS_LOCATION"), (AZURE, "AZURE_LOCATION")],
+    )
+    @pytest.mark.parametrize("location", [None, Path("static"), b"static", 1])
+    def test_a_location_is_text(self, backend: str, setting: str, location: Any) -> None:
+        wrong = ["collectfasta.E013"]
+        assert found_of_options(backend, {"location": location}) == wrong
+        assert found_of_options(backend, {}, **{setting: location}) == wrong
+        assert found_of_options(backend, {"location": "static"}, **{setting: location}) == []
+
+    def test_an_attribute_of_the_class_counts_as_the_storage_reads_it(self) -> None:
+        message = only(backend=f"{__name__}.S3Located", AWS_LOCATION="static")
+        assert message.msg.startswith("The storage's attribute 'location' must be of type str")
+
+    def test_a_path_is_right_where_the_storage_takes_one(self, tmp_path: Path) -> None:
+        for location in (tmp_path, None):
+            assert found_of_options(FILESYSTEM, {"location": location}) == []
 
     @pytest.mark.parametrize(
-        "backend",
-        ["django.core.cache.backends.locmem.LocMemCache", "missing.Cache", "django.conf.settings"],
+        ("backend", "option", "setting", "name"),
+        [
+            (S3, "bucket_name", "AWS_STORAGE_BUCKET_NAME", "s3://assets/static/"),
+            (GOOGLE, "bucket_name", "GS_BUCKET_NAME", "gs://assets"),
+            (AZURE, "azure_container", "AZURE_CONTAINER", "https://x.blob.core.windows.net/assets"),
+        ],
     )
-    def test_a_cache_of_another_class_is_not_its_concern(self, backend: str) -> None:
-        assert self.found(BACKEND=backend, LOCATION="staticfiles") == []
+    def test_a_target_is_named_without_a_scheme(
+        self, backend: str, option: str, setting: str, name: str
+    ) -> None:
+        wrong = ["collectfasta.E013"]
+        assert found_of_options(backend, {option: name}) == wrong
+        assert found_of_options(backend, {}, **{setting: name}) == wrong
+        assert found_of_options(backend, {option: "assets"}) == []
+
+    def test_an_access_point_is_a_name(self) -> None:
+        arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/assets"
+        assert found_of_options(S3, {"bucket_name": arn}) == []
+
+    def test_the_option_and_the_name_are_told(self) -> None:
+        message = only(backend=S3, AWS_STORAGE_BUCKET_NAME="s3://assets/static")
+        assert message.msg.startswith("AWS_STORAGE_BUCKET_NAME is 's3://assets/static'")
+        assert message.hint == "Write 'assets'."
+
+
+class GoogleManifest(ManifestFilesMixin, GoogleCloudStorage):  # type: ignore[misc]
+    pass
+
+
+class AzureManifest(ManifestFilesMixin, AzureStorage):  # type: ignore[misc]
+    pass
+
+
+class OwnUrls(SignedManifestStorage):
+    def url(self, name: str, *args: Any, **kwargs: Any) -> str:
+        return f"/static/{name}"
+
+
+class TestSignedUrls:
+    @pytest.mark.parametrize(
+        ("storage", "options"),
+        [
+            (SignedManifestStorage, {}),
+            (SignedManifestStorage, {"custom_domain": "cdn", "cloudfront_key": "key"}),
+            (GoogleManifest, {}),
+            (AzureManifest, {"expiration_secs": 60}),
+        ],
+    )
+    def test_they_are_not_for_style_sheets(self, storage: type, options: dict[str, Any]) -> None:
+        backend = f"{__name__}.{storage.__name__}"
+        assert found_of_options(backend, options) == ["collectfasta.W006"]
+
+    @pytest.mark.parametrize(
+        ("storage", "options"),
+        [
+            (SignedManifestStorage, {"querystring_auth": False}),
+            (SignedManifestStorage, {"custom_domain": "cdn"}),
+            (GoogleManifest, {"querystring_auth": False}),
+            (GoogleManifest, {"default_acl": "publicRead"}),
+            (AzureManifest, {}),
+            (OwnUrls, {}),
+        ],
+    )
+    def test_other_urls_are(self, storage: type, options: dict[str, Any]) -> None:
+        assert found_of_options(f"{__name__}.{storage.__name__}", options) == []
+
+    def test_a_storage_that_writes_no_urls_may_sign_them(self) -> None:
+        for backend in (S3, GOOGLE, S3_MANIFEST):
+            assert found_of_options(backend, {}) == []
+
+
+class NoManifestTwoPasses(HashingTwoPassStrategy):
+    first_manifest_storage = FileSystemStorage
+    second_strategy = FileSystemStrategy
+
+
+class TestStagingWithoutAManifest:
+    def test_a_strategy_that_stages_so_is_refused(self) -> None:
+        strategy = f"{__name__}.NoManifestTwoPasses"
+        message = only(COLLECTFASTA_STRATEGY=strategy, backend=LOCAL_MANIFEST)
+        assert message.id == "collectfasta.E015"
+        assert strategy in message.msg
+
+    def test_it_is_right_for_a_storage_that_reads_none(self) -> None:
+        assert found(backend=S3, COLLECTFASTA_STAGING_STORAGE=FILESYSTEM) == []
+
+    def test_it_does_not_matter_where_nothing_is_staged(self) -> None:
+        assert found(backend=LOCAL_MANIFEST, COLLECTFASTA_STAGING_STORAGE=FILESYSTEM) == []
+
+
+class TestInstalled:
+    """Packages that are not there."""
+
+    @staticmethod
+    def hide(monkeypatch: pytest.MonkeyPatch, name: str, *modules: str) -> None:
+        for module in [*sys.modules]:
+            if f"{module}.".startswith((f"{name}.", *modules)):
+                monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setitem(sys.modules, name, None)
+
+    @pytest.mark.parametrize(
+        ("package", "backend", "extra"),
+        [
+            ("boto3", S3, "s3"),
+            ("boto3", S3_MANIFEST, "s3"),
+            ("google", GOOGLE, "google"),
+            ("azure", AZURE, "azure"),
+        ],
+    )
+    def test_the_extra_is_named(
+        self, monkeypatch: pytest.MonkeyPatch, package: str, backend: str, extra: str
+    ) -> None:
+        self.hide(monkeypatch, package, "storages.backends.")
+        (message,) = (each for each in found(backend=backend) if each.level == checks.ERROR)
+        assert message.id == "collectfasta.E014"
+        assert repr(package) in message.msg
+        assert message.hint == f'Run: pip install "Collectfasta[{extra}]".'
+
+    def test_a_storage_of_ones_own_needs_it_too(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "own_storage.py").write_text("from storages.backends.s3 import S3Storage\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        self.hide(monkeypatch, "boto3", "storages.backends.")
+        assert only(backend="own_storage.S3Storage").id == "collectfasta.E014"
+
+    def test_without_obstore_s3_is_slower(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("collectfasta.checks.find_spec", lambda name: None)
+        message = only(backend=S3)
+        assert message.id == "collectfasta.W005"
+        assert '"Collectfasta[s3]"' in str(message.hint)
+        assert found(backend=S3, COLLECTFASTA_S3_ENGINE="boto3") == found(backend=GOOGLE) == []
+
+
+def test_the_old_setting_is_fine_where_it_says_the_same() -> None:
+    assert found(STATICFILES_STORAGE=FILESYSTEM) == []
+
+
+class TestOtherApps:
+    @pytest.fixture(autouse=True)
+    def _app(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, parent in (
+            ("other", "django.contrib.staticfiles"),
+            ("friend", "collectfasta"),
+        ):
+            folder = tmp_path / name / "management" / "commands"
+            folder.mkdir(parents=True)
+            (folder / "collectstatic.py").write_text(
+                f"from {parent}.management.commands.collectstatic import Command\n"
+                "class Command(Command): pass\n"
+            )
+        monkeypatch.syspath_prepend(tmp_path)
+
+    @staticmethod
+    def found(*names: str) -> list[CheckMessage]:
+        return found(INSTALLED_APPS=[*names, "django.contrib.staticfiles"])
+
+    def test_one_whose_command_runs_is_an_error(self) -> None:
+        (message,) = self.found("other", "collectfasta")
+        assert message.id == "collectfasta.E011"
+        assert message.msg.startswith("'other'")
+
+    def test_one_whose_command_does_not_run_is_a_warning(self) -> None:
+        for names in (("collectfasta", "other"), ("friend", "collectfasta", "other")):
+            (message,) = self.found(*names)
+            assert message.id == "collectfasta.W007"
+            assert message.msg.startswith("'other'")
+
+    def test_one_whose_command_extends_this_one_is_right(self) -> None:
+        assert self.found("friend", "collectfasta") == []

@@ -20,7 +20,7 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 _NAME = re.compile(r"[A-Z]\w+(?:\.\w+)?|[a-z]+(?:_[a-z]+)*")
 _PATH = re.compile(r"(?:collectfasta|docs|tests|\.github)/[\w/.]*|[A-Z]+\.md")
 
-# Words of the way of a file that are Django's, or the file's.
+# Words of what a file passes that are Django's, or the file's.
 _OF_OTHERS = {"S3ManifestStaticStorage"}
 
 
@@ -36,7 +36,7 @@ def name_of(path: Path) -> str:
 
 
 MODULES = {name_of(path) for path in PACKAGE.rglob("*.py") if path.stat().st_size} - {"__init__"}
-NAMES = sorted(set(_SPAN.findall(section("The way of one file"))) - _OF_OTHERS)
+NAMES = sorted(set(_SPAN.findall(section("What a file passes"))) - _OF_OTHERS)
 PATHS = sorted({each for each in _SPAN.findall(PAGE) if _PATH.fullmatch(each)})
 
 
@@ -60,7 +60,7 @@ def definitions(tree: ast.Module | ast.ClassDef) -> Iterator[str]:
             yield from definitions(node)
 
 
-def test_the_way_of_a_file_names_functions() -> None:
+def test_what_a_file_passes_names_functions() -> None:
     # Else nothing below could fail.
     assert len([each for each in NAMES if _NAME.fullmatch(each)]) > 30
 
@@ -71,8 +71,9 @@ def test_what_a_file_passes_exists(name: str) -> None:
 
 
 def test_every_module_is_in_the_table_and_no_other() -> None:
-    rows = [each for each in section("Where things are").splitlines() if each.startswith("| ")]
-    named = _SPAN.findall(" ".join(row.split("|")[2] for row in rows))
+    modules = section("The map").split("\n### ")[0]
+    rows = [each for each in modules.splitlines() if each.startswith("| `")]
+    named = [name for row in rows for name in _SPAN.findall(row.split("|")[1])]
     assert sorted(named) == sorted(MODULES)
 
 

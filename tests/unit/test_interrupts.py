@@ -112,7 +112,7 @@ from collectfasta.terminal import interrupts
 from collectfasta.terminal.interrupts import Watch
 
 interrupts._AT_ONCE_SECONDS = {at_once}
-interrupts._PATIENCE_SECONDS = {patience}
+interrupts._GRACE_SECONDS = {patience}
 
 def send(number):
     with suppress(KeyboardInterrupt):

@@ -17,6 +17,7 @@ from collectfasta import settings
 from collectfasta.management.commands.collectstatic import Command
 from collectfasta.strategies import Strategy
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
+from collectfasta.strategies.listing import ListingStrategy
 from tests.markdown import read, table
 
 STRATEGIES = {
@@ -80,7 +81,6 @@ METHODS = [
     (Strategy, "upload", ["self", "source"]),
     (Strategy, "look_up", ["self", "name"]),
     (Strategy, "list_stored", ["self"]),
-    (Strategy, "read_age", ["self", "name"]),
     (Strategy, "delete_files", ["self", "names"]),
     (Strategy, "is_passing", ["self", "error"]),
     (Strategy, "explain_error", ["self", "error"]),
@@ -94,6 +94,7 @@ METHODS = [
     (CachingHashStrategy, "get_cache_key", ["self", "path"]),
     (CachingHashStrategy, "get_cached_remote_file_hash", ["self", "path", "prefixed_path"]),
     (CachingHashStrategy, "invalidate_cached_hash", ["self", "path"]),
+    (ListingStrategy, "list_named", ["self", "names"]),
 ]
 
 SETTINGS = [

@@ -1,64 +1,65 @@
-"""docs/reliability.md names a test for each fault: each of them exists."""
+"""docs/reliability.md and tests/README.md: each fault has tests, and each of them exists."""
 
 from __future__ import annotations
 
 import ast
 import re
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "docs" / "reliability.md"
-COLUMNS = ["fault", "what you see", "exit status", "what the storage holds", "test"]
-_TEST = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)+)`")
+TESTS = Path(__file__).parents[1]
+DOCUMENT = TESTS.parent / "docs" / "reliability.md"
+README = TESTS / "README.md"
+FAULTS = ["fault", "what you see", "exit status", "what the storage holds"]
+_TEST = re.compile(r"`(\w+(?:::\w+)?)`")
 
 
-def tables() -> list[list[list[str]]]:
-    """Return the cells of each table of the document, its head first."""
-    found: list[list[list[str]]] = [[]]
-    for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
-        if line.startswith("|"):
-            cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
-            found[-1].append([cell.strip() for cell in cells])
-        elif found[-1]:
-            found.append([])
-    return [each for each in found if each and each[0] == COLUMNS]
+def rows(document: Path, head: list[str]) -> list[tuple[str, list[str]]]:
+    """Return section and cells of each row of the tables that have this head."""
+    found, section, is_inside = [], "", False
+    for line in document.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            section = line.lstrip("# ")
+        cells = [each.strip() for each in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
+        is_inside = line.startswith("|") and (is_inside or cells == head)
+        if is_inside and cells != head and not line.startswith("|--"):
+            found.append((section, cells))
+    return found
 
 
-ROWS = [row for table in tables() for row in table[2:]]
-
-
-@cache
-def names_in(path: Path) -> frozenset[str]:
-    """Return the tests of a module: functions, classes, and the methods of classes."""
-    names = set()
+def names_in(path: Path) -> Iterator[str]:
+    """Yield the tests of a module: functions, classes, and the methods of classes."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names.add(node.name)
+            yield node.name
         if isinstance(node, ast.ClassDef):
             methods = (each for each in node.body if isinstance(each, ast.FunctionDef))
-            names |= {f"{node.name}::{each.name}" for each in methods}
-    return frozenset(names)
+            yield from (f"{node.name}::{each.name}" for each in methods)
 
 
-def test_there_are_rows() -> None:
-    assert len(ROWS) > 50
+DESCRIBED = rows(DOCUMENT, FAULTS)
+HELD = rows(README, ["fault", "tests"])
+NAMES = {name for path in TESTS.rglob("test_*.py") for name in names_in(path)}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_every_row_is_whole(row: list[str]) -> None:
-    assert len(row) == len(COLUMNS)
-    assert all(row)
+@pytest.mark.parametrize("row", DESCRIBED, ids=lambda row: row[1][0])
+def test_every_row_is_whole(row: tuple[str, list[str]]) -> None:
+    assert len(row[1]) == len(FAULTS)
+    assert all(row[1])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_every_row_has_a_test_that_exists(row: list[str]) -> None:
-    tests = _TEST.findall(row[-1])
+def test_every_fault_is_held_by_tests_and_no_other() -> None:
+    assert len(DESCRIBED) > 50
+    assert [(section, cells[0]) for section, cells in HELD] == [
+        (section, cells[0]) for section, cells in DESCRIBED
+    ]
+
+
+@pytest.mark.parametrize("row", HELD, ids=lambda row: row[1][0])
+def test_the_tests_of_a_fault_exist(row: tuple[str, list[str]]) -> None:
+    tests = _TEST.findall(row[1][1])
     assert tests
-    for test in tests:
-        path, _, name = test.partition("::")
-        assert (ROOT / path).is_file(), test
-        assert name in names_in(ROOT / path), test
-        assert name.rpartition("::")[2].startswith(("test_", "Test")), test
+    assert all(each.rpartition("::")[2].startswith(("test_", "Test")) for each in tests)
+    assert [each for each in tests if each not in NAMES] == []

@@ -139,7 +139,7 @@ def test_get_setting_returns_a_value_of_the_type() -> None:
 def test_get_setting_refuses_another_type() -> None:
     with (
         override_settings(COLLECTFASTA_OF_A_SUBCLASS="8"),
-        pytest.raises(ValueError, match=r"'COLLECTFASTA_OF_A_SUBCLASS' .* int, found str"),
+        pytest.raises(ValueError, match=r"'COLLECTFASTA_OF_A_SUBCLASS' .* int, found '8' \(str\)"),
     ):
         settings._get_setting(int, "COLLECTFASTA_OF_A_SUBCLASS", 7)
 

@@ -6,7 +6,6 @@ from itertools import chain
 from typing import Any
 
 from django.conf import STATICFILES_STORAGE_ALIAS
-from django.conf import settings as django_settings
 from django.contrib.staticfiles.management.commands import collectstatic
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.exceptions import ImproperlyConfigured
@@ -48,6 +47,15 @@ class Command(collectstatic.Command):
         if options.get("disable_collectfasta"):
             kwargs["app_configs"] = checks.all_other_apps()
         return kwargs
+
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        """Run the checks; what breaks Django's own is put into words by Collectfasta's."""
+        try:
+            super().check(*args, **kwargs)
+        except (AttributeError, TypeError):
+            if self._session is not None:
+                self._refuse_problems()
+            raise
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run the command as what this process is for."""
@@ -193,7 +201,7 @@ class Command(collectstatic.Command):
         except Exception as error:  # noqa: BLE001 - it may ask its remote, by any SDK
             full = self.report.options.full
             cause = describe(error, settings.secrets(), full=full)
-            reason = explain_unmade(django_settings.STORAGES[STATICFILES_STORAGE_ALIAS], error)
+            reason = explain_unmade(settings.entry("STORAGES", STATICFILES_STORAGE_ALIAS), error)
             if reason:
                 reason = redact(reason, settings.secrets())
                 return f"{reason}\n{cause}" if full else reason

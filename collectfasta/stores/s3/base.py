@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -18,6 +19,7 @@ from collectfasta.errors import StoreError
 from collectfasta.remote import Listed
 from collectfasta.source import Body, Payload
 from collectfasta.stores.django_storages import CloudStore, s3_compressed, s3_headers
+from collectfasta.stores.http import Counter
 from collectfasta.stores.s3.connection import secrets_of
 from collectfasta.stores.s3.errors import translate
 from collectfasta.stores.store import is_compressed
@@ -47,6 +49,16 @@ class BucketStore(CloudStore):
         "AWS_SESSION_TOKEN",
     )
     credentials: Any = None
+
+    def __init__(self, storage: Any) -> None:
+        super().__init__(storage)
+        self._count = Counter()
+        self._lock = threading.RLock()
+
+    @property
+    @override
+    def requests(self) -> int | None:
+        return self._count.value
 
     @property
     @override

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -19,14 +18,15 @@ from s3transfer.manager import TransferManager
 from s3transfer.subscribers import BaseSubscriber
 from typing_extensions import override
 
-from collectfasta.errors import SourceChangedError
+from collectfasta.errors import SourceChangedError, StoreError
 from collectfasta.patching import is_overridden
 from collectfasta.remote import Listed, on_our_clock
 from collectfasta.source import Body
 from collectfasta.stores.django_storages import s3_session
-from collectfasta.stores.http import ATTEMPTS, Counter
+from collectfasta.stores.http import ATTEMPTS
 from collectfasta.stores.s3.base import BucketStore, just_before
 from collectfasta.stores.s3.connection import credentials_of, scoped_config
+from collectfasta.stores.s3.errors import explain_configuration
 from collectfasta.stores.store import (
     PAGE_SIZE,
     Entry,
@@ -51,25 +51,17 @@ _PARTS_IN_MEMORY = 2
 
 
 class Boto3Store(BucketStore):
-    """Make the requests by one boto3 client for all threads, made when it is first needed."""
+    """Make the requests by one boto3 client for all threads, made when it is first needed.
+
+    Its ``requests`` include those that were repeated.
+    """
+
+    sender = "boto3"
 
     def __init__(self, storage: Any) -> None:
         super().__init__(storage)
         self._bucket: str = storage.bucket_name
-        self._count = Counter()
         self._etags: dict[str, str] = {}
-        self._lock = threading.RLock()
-
-    @property
-    @override
-    def sender(self) -> str | None:
-        return "boto3"
-
-    @property
-    @override
-    def requests(self) -> int:
-        """How many requests were made so far, retries included."""
-        return self._count.value
 
     @property
     def _client(self) -> S3Client:
@@ -78,6 +70,9 @@ class Boto3Store(BucketStore):
 
     @cached_property
     def _made_client(self) -> S3Client:
+        problem = explain_configuration(self.storage)
+        if problem:
+            raise StoreError(problem, kind="configuration", advice=problem)
         client = _make_client(self.storage, self.threads)
         self.credentials = credentials_of(client)
         events = client.meta.events
@@ -144,7 +139,9 @@ class Boto3Store(BucketStore):
                 if status == 403:
                     return Listed()
                 raise
-        return self.listed(answer["ETag"], answer["ContentLength"])
+        # Missing in an answer that was cut off after its status.
+        etag = answer.get("ETag")
+        return self.listed(etag, answer["ContentLength"]) if etag else Listed()
 
     @override
     def get(self, key: str) -> bytes:
@@ -168,11 +165,11 @@ class Boto3Store(BucketStore):
 
     @override
     def put_parts(self, key: str, body: Body, size: int, headers: Mapping[str, Any]) -> str:
-        with self._lock:
-            manager = self._manager
         body.seek(0)
         content: Any = body
         with self.translating():
+            with self._lock:
+                manager = self._manager
             try:
                 manager.upload(content, self._bucket, key, dict(headers), [_Sized(size)]).result()
             except CancelledError:
@@ -209,7 +206,7 @@ class Boto3Store(BucketStore):
 
 
 class _Sized(BaseSubscriber):
-    """Keeps s3transfer from finding out a size by itself: a file may have become shorter."""
+    """Keeps s3transfer from looking for the size: the file might have become shorter."""
 
     def __init__(self, size: int) -> None:
         self._size = size

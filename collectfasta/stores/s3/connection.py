@@ -1,6 +1,6 @@
 """How an S3Storage's boto3 client would reach its bucket, in plain values.
 
-obstore may stand in for boto3 only where it would do the same. What botocore can be told in its
+obstore may stand in for boto3 only where it would do the same. What botocore can be given in its
 client configuration, its configuration files and its environment is more than these values hold;
 whatever is not known to make no difference is refused.
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 # Attributes of botocore's credentials, with an underscore those of credentials that expire.
 _SECRETS = ("secret_key", "token", "_secret_key", "_token")
 
+# obstore follows redirects, to any host, with the session token. So all hosts but the bucket's own
+# are behind a proxy that nothing can be: nobody can listen on port 0.
+NOWHERE = "127.0.0.1:0"
+
 # Not aliases of access points, directory buckets or ARNs, whose addresses botocore works out:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[a-z0-9](?!.*--)[a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)")
@@ -41,22 +45,10 @@ _REGION = re.compile(r"(?!cn-|us-iso|eu-iso)[a-z]{2}(-[a-z]+)+-\d+")
 _REGION_NAME = re.compile(r"(?!.*(fips|global))[a-z0-9-]+", re.IGNORECASE)
 
 # Options of botocore's Config that leave the requests as they are, or that are taken from it here.
-_CONFIG_OPTIONS = frozenset(
-    {
-        "connect_timeout",
-        "inject_host_prefix",
-        "max_pool_connections",
-        "parameter_validation",
-        "read_timeout",
-        "region_name",
-        "response_checksum_validation",
-        "retries",
-        "s3.addressing_style",
-        "tcp_keepalive",
-        "user_agent",
-        "user_agent_appid",
-        "user_agent_extra",
-    }
+_CONFIG_OPTIONS = re.compile(
+    r"connect_timeout|inject_host_prefix|max_pool_connections|parameter_validation|read_timeout"
+    r"|region_name|response_checksum_validation|retries|s3\.addressing_style|tcp_keepalive"
+    r"|user_agent|user_agent_appid|user_agent_extra"
 )
 _CONFIG_VALUES: dict[str, tuple[object, ...]] = {
     "request_checksum_calculation": ("when_required",),
@@ -99,7 +91,7 @@ class S3Connection:
         url: The server; with the bucket's name in it for ``is_virtual_hosted``.
         region: What requests are signed for.
         is_virtual_hosted: The host names the bucket, not the path.
-        attempts: How often a request is tried.
+        attempts: How often a request is tried, the first time included.
         connect_timeout: Seconds.
         read_timeout: Seconds without a word from the server.
         ca_bundle: The file of the certificates that botocore trusts.
@@ -117,11 +109,6 @@ class S3Connection:
     ca_bundle: str
     proxy: str | None = field(repr=False)
     credentials: Credentials = field(repr=False)
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether it is TLS."""
-        return self.url.startswith("https:")
 
 
 def scoped_config(session: Any) -> dict[str, Any]:
@@ -167,6 +154,8 @@ def connection_of(storage: Any) -> S3Connection:
         raise UnsupportedError("the name of the region")
     scheme, host, is_virtual_hosted = _address(storage, region)
     bucket = f"{storage.bucket_name}." if is_virtual_hosted else ""
+    server = f"{scheme}://{host}"
+    bundles = os.environ.get("AWS_CA_BUNDLE"), os.environ.get("REQUESTS_CA_BUNDLE")
     return S3Connection(
         bucket=storage.bucket_name,
         url=f"{scheme}://{bucket}{host}",
@@ -175,8 +164,8 @@ def connection_of(storage: Any) -> S3Connection:
         attempts=_attempts(config, profile),
         connect_timeout=config.connect_timeout,
         read_timeout=config.read_timeout,
-        ca_bundle=_ca_bundle(),
-        proxy=_proxy(f"{scheme}://{host}"),
+        ca_bundle=next(filter(None, bundles), None) or str(get_cert_path(True)),
+        proxy=ProxyConfiguration(get_environ_proxies(server)).proxy_url_for(server),
         credentials=credentials,
     )
 
@@ -191,7 +180,7 @@ def _obstacles(storage: Any) -> Iterator[str]:
     if storage.verify is not None:
         yield "verify"
     for name, value in _changed_options(storage.client_config):
-        is_harmless = name in _CONFIG_OPTIONS and value is not None
+        is_harmless = _CONFIG_OPTIONS.fullmatch(name) and value is not None
         if not is_harmless and value not in _CONFIG_VALUES.get(name, ()):
             yield f"{name} in the client's configuration"
     for name in os.environ:
@@ -234,17 +223,6 @@ def _address(storage: Any, region: str | None) -> tuple[str, str, bool]:
     host = "s3.amazonaws.com" if is_global else f"s3.{region}.amazonaws.com"
     # TLS certificates have one wildcard, for one label.
     return "https", host, style != "path" and "." not in bucket
-
-
-def _ca_bundle() -> str:
-    variables = os.environ.get("AWS_CA_BUNDLE"), os.environ.get("REQUESTS_CA_BUNDLE")
-    return next(filter(None, variables), None) or str(get_cert_path(True))
-
-
-def _proxy(url: str) -> str | None:
-    """Return the proxy that botocore would take from the environment."""
-    proxy: str | None = ProxyConfiguration(get_environ_proxies(url)).proxy_url_for(url)
-    return proxy
 
 
 def _attempts(config: Any, profile: dict[str, Any]) -> int:

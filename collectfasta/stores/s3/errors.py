@@ -17,143 +17,130 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as UnconnectedError
 from botocore.parsers import ResponseParserError
 
-from collectfasta.errors import StoreError, describe
+from collectfasta.errors import CollectfastaError, StoreError, describe, printable
+from collectfasta.stores.s3.connection import NOWHERE, UnsupportedError
 from collectfasta.stores.store import TRANSIENT_STATUSES, Store
 
-_CREDENTIALS_REFUSED = {
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch",
-}
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
-_DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
-WRONG_REGION = frozenset(
-    {
-        "301",
-        "AuthorizationHeaderMalformed",
-        "IllegalLocationConstraintException",
-        "PermanentRedirect",
-        "TemporaryRedirect",
-    }
+_CREDENTIALS_REFUSED = frozenset(
+    ("InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch")
+)
+_EXPIRED = frozenset(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"))
+_DENIED = frozenset(("AccessDenied", "403", "AllAccessDisabled"))
+_WRONG_REGION = re.compile(
+    "301|AuthorizationHeaderMalformed|IllegalLocationConstraintException|PermanentRedirect"
+    "|TemporaryRedirect"
 )
 # What S3 says of a request that failed on its way, of two that met, and, within an answer that does
 # not refuse as a whole, of single objects:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. An upload in parts that does
 # not exist any longer was completed by a request whose answer was lost.
-_TRANSIENT_CODES = {
-    "BadDigest",
-    "ConditionalRequestConflict",
-    "IncompleteBody",
-    "InternalError",
-    "NoSuchUpload",
-    "OperationAborted",
-    "RequestTimeout",
-    "ServiceUnavailable",
-    "SlowDown",
-}
-_ACTIONS = {
-    "CompleteMultipartUpload": "s3:PutObject",
-    "CreateMultipartUpload": "s3:PutObject",
-    "DeleteObjects": "s3:DeleteObject",
-    "PutObject": "s3:PutObject",
-    "UploadPart": "s3:PutObject",
-}
+_TRANSIENT_CODES = re.compile(
+    "BadDigest|ConditionalRequestConflict|IncompleteBody|InternalError|NoSuchUpload"
+    "|OperationAborted|RequestTimeout|ServiceUnavailable|SlowDown"
+)
+_UPLOADS = frozenset(
+    ("CompleteMultipartUpload", "CreateMultipartUpload", "PutObject", "UploadPart")
+)
 LIST = "ListObjectsV2"
 
 # obstore's errors are texts, with the answer in them.
-STATUS = re.compile(r"status code: (\d{3})")
-CODE = re.compile(r"<Code>([^<]*)</Code>")
+_STATUS = re.compile(r"status code: (\d{3})|Server returned error response")
+_CODE = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
-NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
+_NOT_DELETED = re.compile(r"DeleteObjects request failed for key .*: (.*) \(code: (\w+)\)")
+_ELSEWHERE = re.compile(
+    rf"Received redirect without LOCATION|status code: 30[1278]\b|\b{re.escape(NOWHERE)}\b"
+)
+# What obstore does not ask for again, unlike botocore: an answer whose end is missing, and, of a
+# request that is neither PUT nor GET, one whose beginning is (RetryConfig in
+# https://developmentseed.org/obstore/latest/api/store/config/).
+_CUT_OFF = re.compile(r"response body error")
+_INTERRUPTED = re.compile(r"kind: (Interrupted|Timeout)")
 _FAILURE = re.compile(r"kind: (Connect|Timeout)")
+# As botocore names and words them.
 _FAILURES = {
-    "Connect": ("EndpointConnectionError", "Could not connect to the endpoint URL"),
-    "Timeout": ("ReadTimeoutError", "Read timeout on endpoint URL"),
-    "": (
-        "ConnectionClosedError",
-        "Connection was closed before we received a valid response from endpoint URL",
-    ),
+    "Connect": 'EndpointConnectionError: Could not connect to the endpoint URL: "{}"',
+    "Timeout": 'ReadTimeoutError: Read timeout on endpoint URL: "{}"',
+    "": "ConnectionClosedError: Connection was closed before we received a valid response from "
+    'endpoint URL: "{}".',
 }
 
 
-def translate(error: Exception, store: Store) -> StoreError | None:
-    """Return what an error of botocore means; None for one that is not botocore's.
+def translate(
+    error: Exception, store: Store, operation: str = "", endpoint: str = ""
+) -> StoreError | None:
+    """Return what an error of botocore's or obstore's means; None for any other.
 
     Args:
         error: What a request raised.
         store: The S3 store that made it.
+        operation: What obstore was asked for, as boto3 calls it; "" for boto3.
+        endpoint: The URL that obstore was asked at.
+
+    Raises:
+        UnsupportedError: boto3 finds the bucket in another region, reads listings that obstore does
+            not, and asks again where obstore does not.
     """
-    problem = _explain_configuration(store.storage)
+    if operation:
+        return _of_obstore(str(error), store, operation, endpoint)
     kind, text = type(error).__name__, describe(error, store.secrets)
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         code = str(error.response.get("Error", {}).get("Code", ""))
-        return refusal(store, status, code, error.operation_name, text)
+        return _refusal(store, status, code, error.operation_name, text)
     if isinstance(error, (BotoCoreError, ResponseParserError)):
         is_transient = isinstance(error, (HTTPClientError, UnconnectedError))
-        advice = problem or _explain_failure(store, error)
+        advice = explain_configuration(store.storage) or _explain_failure(store, error)
         return StoreError(text, kind=kind, transient=is_transient, advice=advice)
-    if problem and isinstance(error, ValueError):
-        return StoreError(text, kind=kind, advice=problem)
-    return None
+    # What boto3 raises then.
+    problem = explain_configuration(store.storage) if isinstance(error, ValueError) else None
+    return StoreError(text, kind=kind, advice=problem) if problem else None
 
 
-def translate_text(text: str, store: Store, operation: str, endpoint: str) -> StoreError:
-    """Return what an error of obstore means.
-
-    Args:
-        text: The error's.
-        store: The S3 store that made the request.
-        operation: What was asked for, as boto3 calls it.
-        endpoint: The server's URL.
-    """
-    not_deleted, status = NOT_DELETED.search(text), STATUS.search(text)
-    if not_deleted:
-        message, code = not_deleted.groups()
-        return refusal(store, 200, code, operation, _told(operation, code, message))
-    if status:
-        found = CODE.search(text), _MESSAGE.search(text)
-        code, message = (html.unescape(each.group(1)) if each else "" for each in found)
-        code = code or status.group(1)
-        return refusal(
-            store, int(status.group(1)), code, operation, _told(operation, code, message)
-        )
+def _of_obstore(text: str, store: Store, operation: str, endpoint: str) -> StoreError:
+    if "Got invalid list response" in text:
+        raise UnsupportedError("the server's listings", permanent=True)
+    status, code, message = _answer(text)
+    if _ELSEWHERE.search(text) or _WRONG_REGION.fullmatch(code):
+        raise UnsupportedError("the bucket is in another region", permanent=True)
+    if status is not None:
+        what = f"An error occurred ({code}) when calling the {operation} operation"
+        told = CollectfastaError(f"ClientError: {what}: {message}")
+        return _refusal(store, status, code, operation, describe(told, store.secrets))
+    if _CUT_OFF.search(text) or (operation == "DeleteObjects" and _INTERRUPTED.search(text)):
+        raise UnsupportedError("an answer was cut off")
     failure = _FAILURE.search(text)
-    kind, words = _FAILURES[failure.group(1) if failure else ""]
-    told = f'{words}: "{endpoint}"'
-    advice = _explain_configuration(store.storage) or _unusable(store.storage, told)
-    return StoreError(f"{kind}: {told}", kind=kind, transient=True, advice=advice)
+    words = _FAILURES[failure.group(1) if failure else ""].format(endpoint)
+    kind, _, reason = words.partition(": ")
+    advice = _unusable(store.storage, reason)
+    return StoreError(words, kind=kind, transient=True, advice=advice)
 
 
-def refusal(
-    store: Store, status: int | None, code: str, operation: str, text: str = ""
-) -> StoreError:
-    """Return what an answer means that refuses.
+def _answer(text: str) -> tuple[int | None, str, str]:
+    """Return status, code and message of the answer that a text of obstore's has in it."""
+    not_deleted, status = _NOT_DELETED.search(text), _STATUS.search(text)
+    if not_deleted:
+        return 200, not_deleted.group(2), not_deleted.group(1)
+    if status is None:
+        return None, "", ""
+    # Without a status it is 200, of which obstore says that it is an error.
+    number = status.group(1) or "200"
+    found = _CODE.search(text), _MESSAGE.search(text)
+    code, message = (html.unescape(each.group(1)) if each else "" for each in found)
+    return int(number), code or number, message
 
-    Args:
-        store: The S3 store that got it.
-        status: Its HTTP status.
-        code: S3's code; the status where it has none.
-        operation: What was asked for, as boto3 calls it.
-        text: What the SDK says.
-    """
+
+def _refusal(store: Store, status: int | None, code: str, operation: str, text: str) -> StoreError:
     words = (str(status), code) if code != str(status) else (code,)
     return StoreError(
         text,
-        kind=" ".join(words).strip() if status else "ClientError",
-        transient=status in TRANSIENT_STATUSES or code in _TRANSIENT_CODES,
-        advice=_explain_configuration(store.storage)
-        or _explain_code(store.storage, store.url, code, operation),
+        # Without a code botocore repeats the status.
+        kind=printable(" ".join(words).strip()) if status else "ClientError",
+        transient=status in TRANSIENT_STATUSES or bool(_TRANSIENT_CODES.fullmatch(code)),
+        advice=_explain_code(store.storage, store.url, code, operation),
         missing=code in ("NoSuchKey", "404"),
         denied=operation == LIST and code in ("AccessDenied", "403"),
     )
-
-
-def _told(operation: str, code: str, message: str) -> str:
-    # As botocore words it.
-    what = f"An error occurred ({code}) when calling the {operation} operation"
-    return f"ClientError: {what}: {message}"
 
 
 def _explain_failure(store: Store, error: Exception) -> str:
@@ -176,7 +163,7 @@ def _unusable(storage: Any, reason: str) -> str:
     return f"S3 can't be used at {storage.endpoint_url or 'AWS'}: {reason}"
 
 
-def _explain_configuration(storage: Any) -> str | None:
+def explain_configuration(storage: Any) -> str | None:
     """Say what the storage lacks to work at all: its client fails in ways that don't say it."""
     endpoint = storage.endpoint_url
     if not storage.bucket_name:
@@ -209,7 +196,7 @@ def _explain_code(storage: Any, url: str, code: str, operation: str) -> str | No
             f"The credentials for the bucket {bucket!r} at {where} are refused ({code}): "
             "correct the storage's access_key, secret_key and security_token."
         )
-    if code in WRONG_REGION:
+    if _WRONG_REGION.fullmatch(code):
         return (
             f"The bucket {bucket!r} is in another region ({code}): correct the storage's "
             "region_name (AWS_S3_REGION_NAME)."
@@ -239,7 +226,8 @@ def _explain_denial(storage: Any, url: str, operation: str) -> str:
             f"credentials are wrong, or lack the permission s3:GetObject on {resource}*, or, to "
             f"be told of an object that does not exist, s3:ListBucket on {bucket}."
         )
-    action = _ACTIONS.get(operation, f"s3:{operation}")
+    # DeleteObjects takes s3:DeleteObject.
+    action = "s3:PutObject" if operation in _UPLOADS else f"s3:{operation.rstrip('s')}"
     if action == "s3:PutObject" and storage.default_acl:
         action = "s3:PutObject and s3:PutObjectAcl"
     return f"The credentials lack the permission {action} on {resource}*."

@@ -6,6 +6,7 @@ boto3 would where a request needs no more than a plain key and the usual headers
 
 from __future__ import annotations
 
+import mmap
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +17,15 @@ import obstore
 from obstore.exceptions import BaseError, InvalidPathError
 from typing_extensions import override
 
+from collectfasta.checksums import read_chunks
 from collectfasta.errors import StoreError
 from collectfasta.executor import NoAnswerError, in_time
 from collectfasta.remote import Listed
 from collectfasta.source import Body
-from collectfasta.stores.http import Counter
 from collectfasta.stores.s3.base import AFTER, BucketStore, is_plain, just_before
 from collectfasta.stores.s3.connection import UnsupportedError, connection_of
-from collectfasta.stores.s3.errors import LIST, translate_text
-from collectfasta.stores.s3.obstore_setup import CredentialProvider, make_store, raise_unsupported
+from collectfasta.stores.s3.errors import LIST, translate
+from collectfasta.stores.s3.obstore_setup import CredentialProvider, make_store
 from collectfasta.stores.store import PAGE_SIZE, Entry, Page, batches
 
 # obstore holds a body that it sends at once, and each part, in memory. What is larger than a small
@@ -32,6 +33,7 @@ from collectfasta.stores.store import PAGE_SIZE, Entry, Page, batches
 _LARGE_BODIES = 3
 _LARGEST_BODY = 16 * 1024 * 1024
 _PARTS_IN_MEMORY = 8 * 1024 * 1024
+_READ_SIZE = 64 * 1024
 
 _ATTRIBUTES = {
     "CacheControl": "Cache-Control",
@@ -55,11 +57,14 @@ _LISTING_SECONDS = 600.0
 class ObstoreStore(BucketStore):
     """Make the requests by obstore, from any number of threads.
 
-    Each method raises UnsupportedError for what boto3 has to do.
+    Each method raises UnsupportedError for what boto3 has to do. obstore does not say which
+    ``requests`` it has repeated.
 
     Raises:
         UnsupportedError: obstore can't be set up here.
     """
+
+    sender = "obstore"
 
     def __init__(self, storage: Any) -> None:
         super().__init__(storage)
@@ -68,28 +73,16 @@ class ObstoreStore(BucketStore):
         self._provider = CredentialProvider(self.credentials)
         self._reader = make_store(self._connection, self._provider, sends_bodies=False)
         self._writer = make_store(self._connection, self._provider, sends_bodies=True)
-        self._count = Counter()
         self._large_bodies = threading.BoundedSemaphore(_LARGE_BODIES)
         self._large_uploads = threading.Lock()
-
-    @property
-    @override
-    def sender(self) -> str | None:
-        return "obstore"
-
-    @property
-    @override
-    def requests(self) -> int:
-        """How many requests were made so far; obstore does not say which it has repeated."""
-        return self._count.value
 
     @override
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
         """Return a page of a listing.
 
-        obstore shows keys as paths: "x" for "/x" and for "x/". Where the first may be, boto3 lists.
-        The second are what consoles make for folders: empty, so that the key of an empty object
-        may be another than it seems. All other keys that are not paths make obstore fail.
+        obstore shows keys as paths: "x" for "/x" and for "x/". Where the first is possible, boto3
+        lists. The second are what consoles make for folders: empty, so the key of an empty object
+        might not be what it seems. All other keys that are not paths make obstore fail.
         """
         begin = max(just_before(start), after)
         if token or (prefix and not is_plain(prefix[:-1])) or not (prefix or begin > "0"):
@@ -150,9 +143,9 @@ class ObstoreStore(BucketStore):
         if size > _LARGEST_BODY:
             raise UnsupportedError("large files in one request")
         with self._large_bodies:
-            return self._put(key, body.whole(), attributes)
+            return self._put(key, _in_memory(body, size), attributes)
 
-    def _put(self, key: str, body: bytes, attributes: dict[str, str]) -> str:
+    def _put(self, key: str, body: bytes | mmap.mmap, attributes: dict[str, str]) -> str:
         with self._requesting("PutObject"):
             answer = obstore.put(
                 self._writer, key, body, attributes=attributes, use_multipart=False
@@ -216,20 +209,30 @@ class ObstoreStore(BucketStore):
             raise UnsupportedError("keys that are no plain paths") from None
         # Not from it: its text has the whole answer, and more.
         except (BaseError, FileNotFoundError) as error:
-            raise self._meaning(str(error), operation) from None
+            raise self._meaning(error, operation) from None
         except OSError as error:
             # What ended the reading of a body, whatever it was.
             if str(error).startswith("KeyboardInterrupt"):
                 raise KeyboardInterrupt from None
             raise
 
-    def _meaning(self, text: str, operation: str) -> Exception:
-        raise_unsupported(text, operation)
-        told = translate_text(text, self, operation, self._connection.url)
+    def _meaning(self, error: Exception, operation: str) -> Exception:
+        meaning = translate(error, self, operation, self._connection.url) or error
         # Without credentials nothing was asked.
-        if self._provider.error is not None and told.kind.endswith("Error"):
-            return self.translate(self._provider.error) or self._provider.error
-        return told
+        reason = self._provider.error if getattr(meaning, "kind", "").endswith("Error") else None
+        return meaning if reason is None else self.translate(reason) or reason
+
+
+def _in_memory(body: Any, size: int) -> mmap.mmap:
+    """Read a body into memory that the system gets back when it is sent.
+
+    What the allocator gives to one thread after the other it keeps, a body's size for each: 150
+    images of 2 MB by 64 threads took 55 MB with bytes, and 13 MB with this.
+    """
+    memory = mmap.mmap(-1, size)
+    for piece in read_chunks(body, _READ_SIZE):
+        memory.write(piece)
+    return memory
 
 
 def _attributes(headers: Mapping[str, Any]) -> dict[str, str]:

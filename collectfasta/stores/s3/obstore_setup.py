@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,8 +12,7 @@ from botocore.credentials import RefreshableCredentials
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from collectfasta.stores.s3.connection import S3Connection, UnsupportedError
-from collectfasta.stores.s3.errors import CODE, NOT_DELETED, STATUS, WRONG_REGION
+from collectfasta.stores.s3.connection import NOWHERE, S3Connection, UnsupportedError
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
@@ -23,23 +22,11 @@ _TIMEOUT = timedelta(minutes=3)
 # No attempt is begun later than this after the first.
 _RETRY_TIMEOUT = timedelta(minutes=3)
 
-# obstore follows redirects, to any host, with the session token. So all hosts but the bucket's own
-# are behind a proxy that nothing can be: nobody can listen on port 0.
-NOWHERE = "127.0.0.1:0"
 _BACKOFF = {
     "init_backoff": timedelta(milliseconds=100),
     "max_backoff": timedelta(seconds=20),
     "base": 2,
 }
-
-# What obstore does not ask for again, unlike botocore: an answer whose end is missing, and, of a
-# request that is neither PUT nor GET, one whose beginning is (RetryConfig in
-# https://developmentseed.org/obstore/latest/api/store/config/).
-_CUT_OFF = re.compile(r"response body error")
-_INTERRUPTED = re.compile(r"kind: (Interrupted|Timeout)")
-_ELSEWHERE = re.compile(
-    rf"Received redirect without LOCATION|status code: 30[1278]\b|\b{re.escape(NOWHERE)}\b"
-)
 
 # Credentials that expire are botocore's to refresh: nobody else holds them for longer than this.
 _LONGEST = timedelta(minutes=10)
@@ -66,8 +53,9 @@ def make_store(
     # Through a proxy a redirect could lead anywhere.
     if connection.proxy and credentials.have_token:
         raise UnsupportedError("a session token behind a proxy")
+    is_secure = connection.url.startswith("https:")
     options: Any = {
-        "allow_http": not connection.is_secure,
+        "allow_http": not is_secure,
         "connect_timeout": timedelta(seconds=connection.connect_timeout),
         "timeout": _TIMEOUT,
         # Or else it takes one from the environment, by other rules than botocore's.
@@ -76,8 +64,12 @@ def make_store(
     }
     if not sends_bodies:
         options["read_timeout"] = timedelta(seconds=connection.read_timeout)
-    if connection.is_secure:
-        options["root_certificate"] = _read(connection.ca_bundle)
+    if is_secure:
+        # Those that botocore trusts: a slim system may have none.
+        try:
+            options["root_certificate"] = Path(connection.ca_bundle).read_bytes()
+        except OSError:
+            raise UnsupportedError("the certificates can't be read") from None
     retries: Any = {
         "max_retries": connection.attempts - 1,
         "backoff": _BACKOFF,
@@ -99,15 +91,6 @@ def make_store(
     except (BaseError, ValueError):
         # Its text may have the proxy's password.
         raise UnsupportedError("obstore can't be set up") from None
-
-
-def _read(ca_bundle: str) -> bytes:
-    """Return the certificates that botocore trusts: a slim system may have none of its own."""
-    try:
-        with open(ca_bundle, "rb") as certificates:
-            return certificates.read()
-    except OSError:
-        raise UnsupportedError("the certificates can't be read") from None
 
 
 class CredentialProvider:
@@ -141,7 +124,7 @@ class CredentialProvider:
 
     @property
     def have_token(self) -> bool:
-        """Whether a session token comes with them, told without asking for them."""
+        """Whether a session token comes with them; known without asking for them."""
         known = self._credentials
         return isinstance(known, RefreshableCredentials) or bool(known.token)
 
@@ -151,25 +134,3 @@ class CredentialProvider:
             return None
         is_fresh = not self._credentials.refresh_needed(refresh_in=_LONGEST.seconds)
         return datetime.now(timezone.utc) + (_LONGEST if is_fresh else timedelta(0))
-
-
-def raise_unsupported(text: str, operation: str) -> None:
-    """Refuse what boto3 can do better.
-
-    Args:
-        text: That of an error of obstore.
-        operation: What was asked for, as boto3 calls it.
-
-    Raises:
-        UnsupportedError: boto3 finds the bucket in another region, reads listings that obstore does
-            not, and asks again where obstore does not.
-    """
-    if "Got invalid list response" in text:
-        raise UnsupportedError("the server's listings", permanent=True)
-    code = CODE.search(text)
-    if _ELSEWHERE.search(text) or (code and code.group(1) in WRONG_REGION):
-        raise UnsupportedError("the bucket is in another region", permanent=True)
-    if STATUS.search(text) or NOT_DELETED.search(text):
-        return
-    if _CUT_OFF.search(text) or (operation == "DeleteObjects" and _INTERRUPTED.search(text)):
-        raise UnsupportedError("an answer was cut off")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -35,7 +34,6 @@ class S3Store(BucketStore):
     def __init__(self, storage: Any) -> None:
         super().__init__(storage)
         self._exact = Boto3Store(storage)
-        self._lock = threading.RLock()
         # In the order in which they were met; a dict, because several threads may add to it.
         self._reasons: dict[str, None] = {}
         self._is_given_up = False
@@ -47,11 +45,18 @@ class S3Store(BucketStore):
 
     @cached_property
     def _made_fast(self) -> ObstoreStore | None:
+        reason = "COLLECTFASTA_S3_ENGINE"
         try:
-            return _make_fast(self.storage)
+            if settings.s3_engine != "boto3":
+                from collectfasta.stores.s3.obstore import ObstoreStore
+
+                return ObstoreStore(self.storage)
+        except ImportError:
+            reason = "obstore is not installed"
         except UnsupportedError as error:
-            self._reasons[str(error)] = None
-            return None
+            reason = str(error)
+        self._reasons[reason] = None
+        return None
 
     @property
     def _fast(self) -> ObstoreStore | None:
@@ -68,13 +73,12 @@ class S3Store(BucketStore):
     def sender(self) -> str | None:
         """What made the requests, and why it was not obstore alone."""
         names = [each.sender or "" for each in self._made if each.requests]
-        reasons = f" ({'; '.join(self._reasons)})" if "boto3" in names else ""
+        reasons = f" ({'; '.join(self._reasons)})" if "boto3" in names and self._reasons else ""
         return " and ".join(names) + reasons
 
     @property
     @override
-    def requests(self) -> int:
-        """How many requests were made so far, with those that boto3 repeated."""
+    def requests(self) -> int | None:
         return sum(each.requests or 0 for each in self._made)
 
     @property
@@ -83,7 +87,8 @@ class S3Store(BucketStore):
         return [text for each in self._made for text in each.secrets]
 
     def _do(self, request: Callable[[BucketStore], T]) -> T:
-        fast = self._fast
+        with self.translating():
+            fast = self._fast
         if fast is not None:
             try:
                 return request(fast)
@@ -135,18 +140,3 @@ class S3Store(BucketStore):
     @override
     def abort(self) -> None:
         self._exact.abort()
-
-
-def _make_fast(storage: Any) -> ObstoreStore:
-    """Make the store that can stand in for the storage's boto3 client.
-
-    Raises:
-        UnsupportedError: None can.
-    """
-    if settings.s3_engine == "boto3":
-        raise UnsupportedError("COLLECTFASTA_S3_ENGINE")
-    try:
-        from collectfasta.stores.s3.obstore import ObstoreStore
-    except ImportError:
-        raise UnsupportedError("obstore is not installed") from None
-    return ObstoreStore(storage)

@@ -48,5 +48,9 @@ class FileSystemCloud(Cloud):
         status = (self.root / key).stat()
         return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_ctime_ns}"
 
+    def empty(self) -> None:
+        shutil.rmtree(self.root)
+        self.root.mkdir()
+
     def close(self) -> None:
         shutil.rmtree(self.root)

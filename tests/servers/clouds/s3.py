@@ -150,7 +150,7 @@ class S3Cloud(RecordedCloud):
 
     def remove(self) -> None:
         self.empty()
-        self._abort_uploads()
+        self.abort_uploads()
         self.client.delete_bucket(Bucket=self.name)
         self.client.close()
 
@@ -171,9 +171,13 @@ class S3Cloud(RecordedCloud):
             return "LIST"
         return request.method
 
-    def _abort_uploads(self) -> None:
-        uploads = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", ())
-        for upload in uploads:
+    def uploads(self) -> list[Any]:
+        """Return the uploads in parts that were neither completed nor aborted."""
+        return list(self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", ()))
+
+    def abort_uploads(self) -> None:
+        """Abort all uploads in parts."""
+        for upload in self.uploads():
             self.client.abort_multipart_upload(
                 Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"]
             )

@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 
 
 class ListedBucket:
-    """The keys that listings tell, and how they are told.
+    """The keys that listings have, and how they show them.
 
     Attributes:
         url: Where it is asked.
@@ -65,8 +65,9 @@ class ListedBucket:
 
     def _as_s3(self, query: dict[str, str]) -> str:
         keys = self._under(query.get("prefix", ""))
-        after = query.get("continuation-token") or query.get("start-after", "")
-        start = bisect_right([key.encode() for key in keys], after.encode())
+        token = query.get("continuation-token")
+        after = bytes.fromhex(token) if token else query.get("start-after", "").encode()
+        start = bisect_right([key.encode() for key in keys], after)
         page, rest = keys[start : start + self.page_size], keys[start + self.page_size :]
         show: Callable[[str], str] = quote if query.get("encoding-type") == "url" else _as_xml
         contents = "".join(
@@ -75,7 +76,9 @@ class ListedBucket:
             "<LastModified>2026-11-27T00:00:00.000Z</LastModified></Contents>"
             for key in page
         )
-        token = f"<NextContinuationToken>{show(page[-1])}</NextContinuationToken>" if rest else ""
+        # S3's own mean nothing to anybody else either.
+        following = page[-1].encode().hex() if rest else ""
+        token = f"<NextContinuationToken>{following}</NextContinuationToken>" if rest else ""
         encoding = "<EncodingType>url</EncodingType>" if show is quote else ""
         return (
             '<?xml version="1.0" encoding="UTF-8"?>'

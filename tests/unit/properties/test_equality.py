@@ -1,7 +1,7 @@
 """Comparing, for all that can be known of a remote object.
 
 What is taken for granted: a checksum that the remote calls by its name is that of the bytes it
-stores, but for an ETag that looks like an MD5 and is none (SSE-KMS, SSE-C); a version belongs to
+stores, but for an ETag that looks like an MD5 and is not one (SSE-KMS, SSE-C); a version belongs to
 one content only; a compressor makes the same of the same content; nobody finds an MD5 collision.
 """
 
@@ -13,14 +13,14 @@ import io
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collectfasta.checksums import Checksum, Pair, crc32c, md5_of_parts
-from collectfasta.remote import RemoteObject, compare
+from collectfasta.checksums import Checksum, crc32c, md5_of_parts
+from collectfasta.remote import CachedChecksum, RemoteObject, compare
 from collectfasta.source import Payload, SourceFile
 from tests.unit.helpers import in_memory
 
 contents = st.sampled_from([b"", b"a", b"b", b"ab", b"ba"])
 cache_controls = st.sampled_from(["max-age=1", "max-age=2"])
-# One upload: a content, whether it is encoded, and a write parameter.
+# One upload: a content, whether it is encoded, and a header.
 uploads = st.tuples(contents, st.booleans(), cache_controls)
 Upload = tuple[bytes, bool, str]
 # What made the object that is there, and what would be sent now.
@@ -37,7 +37,7 @@ def source_of(upload: Upload) -> SourceFile:
 
 
 def sent_by(upload: Upload) -> bytes:
-    """Return what is stored: what encodes here mostly keeps the size, which tells nothing then."""
+    """Return what is stored: what encodes here mostly keeps the size, which says nothing then."""
     content, is_encoded, _ = upload
     if not is_encoded:
         return content
@@ -46,10 +46,10 @@ def sent_by(upload: Upload) -> bytes:
 
 def payload_of(upload: Upload) -> Payload:
     _, is_encoded, cache_control = upload
-    parameters = {"CacheControl": cache_control}
+    headers = {"CacheControl": cache_control}
     if is_encoded:
-        parameters["ContentEncoding"] = "gzip"
-    return Payload(io.BytesIO(sent_by(upload)), encoded=is_encoded, parameters=parameters)
+        headers["ContentEncoding"] = "gzip"
+    return Payload(io.BytesIO(sent_by(upload)), encoded=is_encoded, headers=headers)
 
 
 def md5(content: bytes) -> str:
@@ -57,7 +57,7 @@ def md5(content: bytes) -> str:
 
 
 def checksum_of(kind: str, stored: bytes) -> Checksum | None:
-    """Return what a remote tells of the bytes that it stores."""
+    """Return what a remote says of the bytes that it stores."""
     body = io.BytesIO(stored)
     if kind == "md5-parts":
         return Checksum("md5-parts", md5_of_parts(body, 1), part_size=1)
@@ -83,14 +83,14 @@ def remote_of(upload: Upload, kind: str, *, size_known: bool, is_read: bool) -> 
     )
 
 
-def remembered(how: str, upload: Upload, remote: RemoteObject) -> Pair | None:
-    """Return what an earlier run remembers of the remote object that an upload has made."""
+def cached_by(how: str, upload: Upload, remote: RemoteObject) -> CachedChecksum | None:
+    """Return what an earlier run has cached about the remote object that an upload has made."""
     if how == "sent":
-        return Pair(remote.version, md5(upload[0]), payload_of(upload).fingerprint)
+        return CachedChecksum(remote.version, md5(upload[0]), payload_of(upload).headers_hash)
     if how == "compared":
-        return compare(source_of(upload), payload_of(upload), remote).pair
+        return compare(source_of(upload), payload_of(upload), remote).cached
     if how == "of another version":
-        return Pair("other", md5(upload[0]), payload_of(upload).fingerprint)
+        return CachedChecksum("other", md5(upload[0]), payload_of(upload).headers_hash)
     return None
 
 
@@ -106,15 +106,15 @@ def test_what_is_told_to_be_the_same_is_the_same(
 ) -> None:
     there, ours = both
     remote = remote_of(there, kind, size_known=size_known, is_read=is_read)
-    remote = remote.with_pair(remembered(how, there, remote))
+    remote = remote.with_cached(cached_by(how, there, remote))
     outcome = compare(source_of(ours), payload_of(ours), remote)
     if not outcome.same:
         return
     assert sent_by(ours) == sent_by(there)
-    assert outcome.pair is not None
-    assert (outcome.pair.version, outcome.pair.checksum) == ("version", md5(ours[0]))
+    assert outcome.cached is not None
+    assert (outcome.cached.version, outcome.cached.checksum) == ("version", md5(ours[0]))
     if how == "sent":
-        assert payload_of(ours).fingerprint == payload_of(there).fingerprint
+        assert payload_of(ours).headers_hash == payload_of(there).headers_hash
 
 
 @given(both, kinds, ways, st.booleans(), st.booleans())
@@ -123,13 +123,13 @@ def test_what_is_told_to_be_a_change_is_one_unless_an_etag_pretends_to_be_an_md5
 ) -> None:
     there, ours = both
     remote = remote_of(there, kind, size_known=size_known, is_read=is_read)
-    remote = remote.with_pair(remembered(how, there, remote))
+    remote = remote.with_cached(cached_by(how, there, remote))
     outcome = compare(source_of(ours), payload_of(ours), remote)
     if outcome.same is not False:
         return
-    pretends = kind == "looks like an MD5" and remote.pair is None
+    pretends = kind == "looks like an MD5" and remote.cached is None
     assert pretends or sent_by(ours) != sent_by(there) or ours[1:] != there[1:]
-    assert outcome.pair in (None, remote.pair)
+    assert outcome.cached in (None, remote.cached)
 
 
 @given(uploads, kinds, ways, st.booleans(), st.booleans())
@@ -137,7 +137,7 @@ def test_what_was_just_sent_is_never_told_to_be_a_change(
     upload: Upload, kind: str, how: str, size_known: bool, is_read: bool
 ) -> None:
     remote = remote_of(upload, kind, size_known=size_known, is_read=is_read)
-    remote = remote.with_pair(remembered(how, upload, remote))
+    remote = remote.with_cached(cached_by(how, upload, remote))
     outcome = compare(source_of(upload), payload_of(upload), remote)
     if how == "sent" or kind in ("md5", "md5-parts", "crc32c"):
         assert outcome.same is True
@@ -150,11 +150,11 @@ def test_what_was_found_by_comparing_decides_as_comparing_again_would(
     both: tuple[Upload, Upload], kind: str, size_known: bool
 ) -> None:
     there, ours = both
-    # The cache is a hint: warm or cold, the result is the same. Write parameters that it alone
-    # knows of are another matter.
+    # Warm or cold, the result is the same. Headers that the cache alone knows of are another
+    # matter.
     ours = (*ours[:2], there[2])
     cold = remote_of(there, kind, size_known=size_known, is_read=False)
-    warm = cold.with_pair(remembered("compared", there, cold))
+    warm = cold.with_cached(cached_by("compared", there, cold))
     of_cold = compare(source_of(ours), payload_of(ours), cold).same
     of_warm = compare(source_of(ours), payload_of(ours), warm).same
     if ours[1] == there[1] or sent_by(ours) != sent_by(there):

@@ -12,15 +12,18 @@ from hypothesis import strategies as st
 from storages.backends.s3 import S3Storage
 
 from collectfasta.checksums import Checksum, md5_of_parts
-from collectfasta.strategies.boto3 import Boto3Strategy
-from collectfasta.strategies.s3 import S3Object, part_size
+from collectfasta.stores.s3.store import S3Store
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 MEGABYTE = 1024**2
 SMALLEST_PART, LARGEST_PART, MOST_PARTS = 5 * MEGABYTE, 5 * 1024**3, 10_000
 LARGEST_OBJECT = 5 * 1024**4
 
-STRATEGY = Boto3Strategy(S3Storage(bucket_name="bucket"))
+
+def store_of(chunk_size: int) -> S3Store:
+    config = TransferConfig(multipart_chunksize=chunk_size)
+    return S3Store(S3Storage(bucket_name="bucket", transfer_config=config))
+
 
 sizes = st.integers(0, LARGEST_OBJECT) | st.integers(0, 100 * MEGABYTE)
 chunk_sizes = st.integers(1, LARGEST_PART + MEGABYTE) | st.sampled_from(
@@ -72,7 +75,7 @@ def test_an_upload_in_parts_has_its_etag_however_it_is_read(
 @example(8 * MEGABYTE, MOST_PARTS * 8 * MEGABYTE + 1)
 @example(1, LARGEST_OBJECT)
 def test_parts_are_as_configured_unless_s3_would_refuse_them(chunk_size: int, size: int) -> None:
-    made = part_size(TransferConfig(multipart_chunksize=chunk_size), size)
+    made = store_of(chunk_size).part_size(size)
     assert SMALLEST_PART <= made <= LARGEST_PART
     assert -(-size // made) <= MOST_PARTS
     if SMALLEST_PART <= chunk_size <= LARGEST_PART and -(-size // chunk_size) <= MOST_PARTS:
@@ -83,15 +86,14 @@ hexadecimal = st.binary(min_size=16, max_size=16).map(bytes.hex)
 
 
 def checksum_of(etag: str, size: int, chunk_size: int) -> Checksum | None:
-    STRATEGY.target_storage.transfer_config = TransferConfig(multipart_chunksize=chunk_size)
-    return STRATEGY._describe("x", S3Object(etag, size)).checksum
+    return store_of(chunk_size).listed(etag, size).checksum
 
 
 @given(hexadecimal, sizes, chunk_sizes, st.integers(-2, 2))
 def test_an_etag_counts_if_its_parts_are_as_many_as_the_storage_would_send(
     digest: str, size: int, chunk_size: int, off: int
 ) -> None:
-    parts = -(-size // part_size(TransferConfig(multipart_chunksize=chunk_size), size))
+    parts = -(-size // store_of(chunk_size).part_size(size))
     etag = f"{digest}-{parts + off}"
     found = checksum_of(etag, size, chunk_size)
     assert (found is not None) == (off == 0)

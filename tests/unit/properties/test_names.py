@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PureWindowsPath
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from collectfasta.deploy.commit import find_stale
+from collectfasta.deploy.plan import PlanError, check_sources
 from collectfasta.errors import CollectfastaError
-from collectfasta.leftovers import find_leftovers, list_stored
-from collectfasta.plan import PlanError, check_sources
-from collectfasta.remote import StoredObject
+from collectfasta.remote import Listed, StoredObject
 from collectfasta.source import SourceFile
+from collectfasta.stores.store import Entry
 from collectfasta.strategies.listing import CloudStrategy
 from tests.unit.helpers import in_memory
 from tests.unit.properties.clouds import CLOUDS, saved_under, strategy_of
@@ -58,7 +60,7 @@ def source_of(name: str) -> SourceFile:
 
 
 def is_accepted(strategy: CloudStrategy[Any], *names: str) -> bool:
-    """Tell whether files of these names would be sent."""
+    """Return whether files of these names would be sent."""
     try:
         check_sources([source_of(name) for name in names], strategy)
     except PlanError:
@@ -74,7 +76,7 @@ def prefix_of(cloud: str, location: str) -> str:
 
 
 def is_kept_by(cloud: str, location: str, name: str) -> bool:
-    """Tell whether a storage takes a name as it is, as its documentation has it."""
+    """Return whether a storage takes a name as it is, as its documentation has it."""
     if cloud == "azure" and (name.endswith(".") or (not location and name.startswith("."))):
         return False
     return posixpath.normpath(name) == name
@@ -82,11 +84,22 @@ def is_kept_by(cloud: str, location: str, name: str) -> bool:
 
 def holding(strategy: CloudStrategy[Any], keys: Sequence[str]) -> CloudStrategy[Any]:
     """Return a strategy for a bucket with these keys that notes which of them it deletes."""
-    other = copy.copy(strategy)
-    vars(other)["list_keys"] = lambda: [(key, None) for key in keys if key.startswith(other.prefix)]
-    vars(other)["deleted"] = []
-    vars(other)["delete_keys"] = other.deleted.extend  # type: ignore[attr-defined]
+    other, store = copy.copy(strategy), copy.copy(strategy.store)
+    vars(store)["list_all"] = lambda prefix: [
+        Entry(key, Listed()) for key in keys if key.startswith(prefix)
+    ]
+    vars(store)["deleted"] = []
+    vars(store)["delete"] = store.deleted.extend  # type: ignore[attr-defined]
+    vars(other)["store"] = store
     return other
+
+
+def clear(bucket: CloudStrategy[Any], kept: Iterable[str]) -> list[str]:
+    """Delete what a deploy with --clear does not keep, and return the keys."""
+    target: Any = SimpleNamespace(strategy=bucket, cached={})
+    bucket.delete_files(find_stale(target, bucket.list_stored(), kept))
+    deleted: list[str] = vars(bucket.store)["deleted"]
+    return deleted
 
 
 @each_cloud
@@ -141,7 +154,7 @@ def test_a_key_is_the_location_and_the_name_and_leads_back_to_it(
     if not (is_kept_by(cloud, location, source.name) and is_accepted(strategy, name)):
         return
     prefix = prefix_of(cloud, location)
-    assert strategy.prefix == prefix
+    assert strategy.store.prefix == prefix
     assert strategy.object_key(source.name) == prefix + source.name
     stored = holding(strategy, [prefix + source.name]).list_stored()
     assert stored == ([StoredObject(source.name)] if prefix else None)
@@ -161,7 +174,7 @@ def test_accepted_names_have_a_key_each(cloud: str, location: str, names: list[s
 
 @each_cloud
 @given(locations, st.lists(names, min_size=1, max_size=6))
-def test_whatever_is_refused_is_told(cloud: str, location: str, names: list[str]) -> None:
+def test_whatever_is_refused_is_named(cloud: str, location: str, names: list[str]) -> None:
     strategy = strategy_of(cloud, location)
     refused = [name for name in names if not is_accepted(strategy, name)]
     if not refused:
@@ -206,9 +219,7 @@ def test_clearing_deletes_listed_keys_within_the_location_and_none_that_is_kept(
     kept_keys = {strategy.object_key(name) for name in kept}
     # A bucket has each key once.
     bucket = holding(strategy, sorted({*foreign, *kept_keys}))
-    stored = list_stored(bucket, warn=pytest.fail)
-    bucket.delete_files(find_leftovers(bucket, stored, {}, kept))
-    deleted: list[str] = vars(bucket)["deleted"]
+    deleted = clear(bucket, kept)
     assert {*deleted} <= {*foreign} - kept_keys
     assert all(key.startswith(f"{location}/") and not key.endswith("/") for key in deleted)
 
@@ -226,17 +237,13 @@ def test_clearing_deletes_all_of_an_earlier_deploy_that_is_not_kept(
     )
     bucket = holding(strategy, sorted(before | now))
     kept = [source_of(name).name for name in kept if is_accepted(strategy, name)]
-    stored = list_stored(bucket, warn=pytest.fail)
-    bucket.delete_files(find_leftovers(bucket, stored, {}, kept))
-    assert {*vars(bucket)["deleted"]} == before - now
+    assert {*clear(bucket, kept)} == before - now
 
 
 @each_cloud
-@pytest.mark.parametrize("location", [".", "./static", "a//b", "a/../b", "a/./b"])
-def test_a_location_that_the_storage_stores_nothing_under_is_told(
-    cloud: str, location: str
-) -> None:
-    strategy = strategy_of(cloud, location)
-    with pytest.raises(CollectfastaError, match="no plain path") as raised:
-        _ = strategy.prefix
-    assert repr(location) in str(raised.value)
+def test_a_location_that_the_storage_stores_nothing_under_is_named(cloud: str) -> None:
+    for location in (".", "./static", "a//b", "a/../b", "a/./b"):
+        strategy = strategy_of(cloud, location)
+        with pytest.raises(CollectfastaError, match="no plain path") as raised:
+            _ = strategy.store.prefix
+        assert repr(location) in str(raised.value)

@@ -1,0 +1,386 @@
+"""Azure Blob Storage as a store, as far as that can be seen without Azurite."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from uuid import UUID
+
+import pytest
+from azure.core.exceptions import (
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseTimeoutError,
+)
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import BlobServiceClient, ExponentialRetry, LinearRetry
+from django.core.exceptions import SuspiciousOperation
+from storages.backends.azure_storage import AzureStorage
+
+from collectfasta.checksums import Checksum
+from collectfasta.errors import CollectfastaError, StoreError
+from collectfasta.stores.azure import AzureStore, retry_options, translate
+from collectfasta.stores.store import NoListingError, Page
+
+
+def http_error(
+    status: int, code: str = "", kind: type[HttpResponseError] = HttpResponseError
+) -> HttpResponseError:
+    error = kind("No.")
+    error.status_code = status
+    error.error_code = code  # type: ignore[attr-defined]
+    return error
+
+
+def translated(error: Exception) -> StoreError:
+    found = translate(error, "container")
+    assert found is not None
+    return found
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (http_error(503, "ServerBusy"), "503 ServerBusy"),
+            (http_error(500, "OperationTimedOut"), "500 OperationTimedOut"),
+            (http_error(429), "429"),
+            (http_error(408), "408"),
+            (ServiceRequestError("No."), "ServiceRequestError"),
+            (ServiceResponseTimeoutError("No."), "ServiceResponseTimeoutError"),
+            (IncompleteReadError("No."), "IncompleteReadError"),
+        ],
+    )
+    def test_transient(self, error: Exception, kind: str) -> None:
+        found = translated(error)
+
+        assert (found.transient, found.kind, found.advice) == (True, kind, None)
+
+    @pytest.mark.parametrize(
+        ("status", "code", "advice", "denied"),
+        [
+            (404, "ContainerNotFound", "'container' does not exist", False),
+            (401, "", "are refused, or have expired", False),
+            (403, "AuthenticationFailed", "are refused, or have expired", False),
+            (403, "AuthorizationFailure", "network rules", False),
+            (403, "AuthorizationPermissionMismatch", "lack a permission", True),
+            (400, "InvalidHeaderValue", None, False),
+            (501, "", None, False),
+        ],
+    )
+    def test_permanent(self, status: int, code: str, advice: str | None, denied: bool) -> None:
+        found = translated(http_error(status, code))
+
+        assert (found.transient, found.kind) == (False, f"{status} {code}".strip())
+        assert found.advice is None if advice is None else advice in str(found.advice)
+        assert (found.missing, found.denied) == (False, denied)
+
+    def test_missing(self) -> None:
+        error = http_error(404, "BlobNotFound", ResourceNotFoundError)
+
+        assert translated(error).missing
+        assert str(translated(error)) == "ResourceNotFoundError: No."
+
+    @pytest.mark.parametrize("error", [FileNotFoundError(), InterruptedError(), ValueError()])
+    def test_others_are_left_alone(self, error: Exception) -> None:
+        assert translate(error, "container") is None
+
+
+class TestRetries:
+    def waits(self, **options: Any) -> list[float]:
+        """The waits of the SDK's own policy with the options, each as long as it may be."""
+        policy = ExponentialRetry(**retry_options(options))
+        numbers = range(1, policy.total_retries + 1)
+        return [policy.get_backoff_time({"count": number}) for number in numbers]
+
+    def test_a_request_is_tried_five_times_within_a_minute(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("random.Random.uniform", lambda _, shortest, longest: longest)
+
+        assert self.waits() == [4, 6, 10, 18]
+
+    @pytest.mark.parametrize("kind", ["retry_total", "retry_connect", "retry_read", "retry_status"])
+    def test_failures_of_each_kind_are_repeated(self, kind: str) -> None:
+        assert retry_options({})[kind] == 4
+
+    def test_the_storages_own_number_is_kept(self) -> None:
+        options = retry_options({"retry_total": 7, "retry_read": 1})
+
+        assert (options["retry_total"], options["retry_status"], options["retry_read"]) == (7, 7, 1)
+
+    def test_the_storages_own_policy_is_kept(self) -> None:
+        policy = LinearRetry()
+
+        assert retry_options({"retry_policy": policy})["retry_policy"] is policy
+
+
+ACCOUNT = {"account_name": "account", "account_key": "a2V5"}
+
+
+def store_of(**options: Any) -> AzureStore:
+    return AzureStore(AzureStorage(azure_container="container", **options))
+
+
+class TestNames:
+    """By ``AzureStorage._get_valid_path``: without it, keys are not the storage's."""
+
+    @pytest.mark.parametrize(
+        ("location", "prefix"), [("", ""), ("static", "static/"), ("a/b/", "a/b/")]
+    )
+    def test_keys_begin_with_the_location(self, location: str, prefix: str) -> None:
+        store = store_of(location=location)
+
+        assert store.prefix == prefix
+        assert store.key("css/ä b+%2F.css") == f"{prefix}css/ä b+%2F.css"
+        assert store.url == f"azure://container/{prefix}"
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("a\nb", "control"),
+            ("a\x7fb", "control"),
+            ("x" * 1025, "max len"),
+            ("ü" * 513, "longer than 1024"),
+            ("\udcff", "surrogates"),
+        ],
+    )
+    def test_a_name_that_the_service_refuses(self, name: str, reason: str) -> None:
+        with pytest.raises(ValueError, match=reason):
+            store_of().key(name)
+
+    def test_a_name_outside_of_the_location(self) -> None:
+        with pytest.raises(SuspiciousOperation):
+            store_of(location="static").key("../a.css")
+
+    def test_names_are_exact_and_overwritten_while_files_are_sent(self) -> None:
+        store = store_of(overwrite_files=False)
+
+        with store.exact_names():
+            assert store.storage.get_available_name("a.css") == "a.css"
+            assert store.storage.overwrite_files
+        assert not store.storage.overwrite_files
+
+
+class TestPayload:
+    """By ``AzureStorage._get_content_settings_parameters``: without it, headers are lost."""
+
+    def test_headers_are_those_of_the_storage(self) -> None:
+        store = store_of(cache_control="max-age=1", object_parameters={"content_language": "de"})
+        body = io.BytesIO(b"body")
+
+        payload = store.payload("a.css.gz", body)
+
+        assert payload.content is body
+        assert not payload.encoded
+        assert payload.headers == {
+            "cache_control": "max-age=1",
+            "content_type": "text/css",
+            "content_encoding": "gzip",
+            "content_language": "de",
+        }
+
+
+class TestClient:
+    """By ``AzureStorage._get_service_client``: without it, accounts and logins are not obeyed."""
+
+    def test_an_identity_names_account_container_and_location(self) -> None:
+        store = store_of(location="static", **ACCOUNT)
+
+        assert store.identity == "azure account.blob.core.windows.net container static/"
+
+    def test_the_storages_own_client_options_come_first(self) -> None:
+        policy = LinearRetry()
+        options = {"retry_policy": policy, "api_version": "2021-12-02"}
+        store = store_of(client_options=options, **ACCOUNT)
+
+        assert store._container.api_version == "2021-12-02"
+        assert store._container._config.retry_policy is policy
+        assert store.storage.client_options == options
+
+    @pytest.mark.parametrize(
+        ("options", "used"),
+        [({}, "bundle"), ({"connection_verify": "own"}, "own"), ({"connection_verify": False}, 0)],
+    )
+    def test_certificates_of_the_environment_are_used_unless_others_are_given(
+        self, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], used: Any
+    ) -> None:
+        made: list[RequestsTransport] = []
+
+        class Transport(RequestsTransport):
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                made.append(self)
+
+        monkeypatch.setattr("collectfasta.stores.azure.RequestsTransport", Transport)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "bundle")
+
+        _ = store_of(client_options=options, **ACCOUNT).identity
+
+        assert [each.connection_config.verify for each in made] == [used]
+
+    def test_the_storage_keeps_its_own_client(self) -> None:
+        store = store_of(**ACCOUNT)
+
+        _ = store.identity
+
+        assert store.storage._service_client is None
+
+    def test_a_client_of_the_users_is_obeyed(self) -> None:
+        class Storage(AzureStorage):
+            def _get_service_client(self) -> BlobServiceClient:
+                return BlobServiceClient("https://theirs.example.com")
+
+        store = AzureStore(Storage(azure_container="container"))
+
+        assert store.identity == "azure theirs.example.com container "
+
+    @pytest.mark.parametrize(
+        ("container", "named"), [(None, "azure_container"), ("container", "account_name")]
+    )
+    def test_what_to_set(self, container: str | None, named: str) -> None:
+        store = AzureStore(AzureStorage(azure_container=container))
+
+        with pytest.raises(CollectfastaError, match=named):
+            store.list("")
+
+    def test_secrets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AZURE_CLIENT_SECRET", "client secret")
+        login = "AccountName=account;AccountKey=key==;SharedAccessSignature=sv=1&sig=one"
+
+        secrets = store_of(connection_string=login, sas_token="sv=1&sig=two").secrets
+
+        known = {"key==", login, "sv=1&sig=one", "one", "sv=1&sig=two", "two", "client secret"}
+        assert {*secrets} == known
+
+
+# With a byte order mark, percent-encoded names where XML can't have a character
+# (https://learn.microsoft.com/rest/api/storageservices/list-blobs), and more than is read. Azurite
+# writes it in another way.
+LISTING = """\ufeff<?xml version="1.0" encoding="utf-8"?>
+<EnumerationResults ServiceEndpoint="http://x/" ContainerName="c"><Prefix>css/</Prefix><Blobs>
+<Blob><Name Encoded="true">css/%EF%BF%BE%20.css</Name><Properties><Etag>0x8D1</Etag>
+<Last-Modified>Fri, 27 Nov 2026 06:00:00 GMT</Last-Modified>
+<Content-Length>3</Content-Length><Content-MD5>rL0Y20zC+Fzt72VPzMSk2A==</Content-MD5>
+</Properties><OrMetadata /></Blob>
+<Blob><Name>css/a%20&amp;\u00fc.css</Name><Properties><Etag>"0x8D2"</Etag>
+<Content-Length>0</Content-Length><Content-MD5 /></Properties><OrMetadata /></Blob>
+</Blobs><NextMarker>next</NextMarker></EnumerationResults>"""
+
+
+class Service(ThreadingHTTPServer):
+    """Gives these answers, one after the other; None closes the connection."""
+
+    daemon_threads = True
+
+    def __init__(self, *answers: bytes | int | None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers = [*answers]
+        self.ids: list[UUID] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Service
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.server.ids.append(UUID(self.headers["x-ms-client-request-id"]))
+        answer = self.server.answers.pop(0)
+        if answer is None:
+            self.close_connection = True
+            return
+        self.send_response_only(200 if isinstance(answer, bytes) else answer)
+        self.send_header("Date", "Fri, 27 Nov 2026 06:00:10 GMT")
+        self.send_header("Content-Type", "application/xml")
+        self.end_headers()
+        if isinstance(answer, bytes):
+            self.wfile.write(answer)
+
+
+class TestListing:
+    @pytest.fixture(autouse=True)
+    def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ExponentialRetry, "get_backoff_time", lambda *_: 0)
+
+    @pytest.fixture
+    def service(self) -> Iterator[Service]:
+        with Service() as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            yield server
+            server.shutdown()
+            thread.join()
+
+    def page(self, service: Service, start: str = "") -> tuple[AzureStore, Page]:
+        url = f"http://127.0.0.1:{service.server_port}/account"
+        login = f"AccountName=account;AccountKey=a2V5;BlobEndpoint={url}"
+        store = store_of(connection_string=login)
+        return store, store.list("css/", start)
+
+    def test_blobs_are_read_as_the_service_writes_them(self, service: Service) -> None:
+        service.answers = [LISTING.encode()]
+
+        store, page = self.page(service)
+
+        one, two = page.entries
+        assert (one.key, two.key) == ("css/\ufffe .css", "css/a%20&\u00fc.css")
+        assert (one.listed.version, two.listed.version) == ("0x8D1", "0x8D2")
+        assert (one.listed.size, two.listed.size) == (3, 0)
+        assert one.listed.checksum == Checksum("md5", "acbd18db4cc2f85cedef654fccc4a4d8")
+        assert two.listed.checksum is None
+        assert page.token == "next"
+        assert store.requests == 1
+
+    def test_the_time_is_by_this_machines_clock(self, service: Service) -> None:
+        service.answers = [LISTING.encode()]
+
+        one, two = self.page(service)[1].entries
+
+        assert one.listed.last_modified is not None
+        age = datetime.now(timezone.utc) - one.listed.last_modified
+        assert abs(age - timedelta(seconds=10)) < timedelta(seconds=5)
+        assert two.listed.last_modified is None
+
+    def test_where_keys_are_looked_for_the_time_is_not_read(self, service: Service) -> None:
+        service.answers = [LISTING.encode()]
+
+        one, _ = self.page(service, "css/a")[1].entries
+
+        assert one.listed.last_modified is None
+
+    @pytest.mark.parametrize("before", [503, None])
+    def test_an_answer_after_a_failure_is_read(self, service: Service, before: int | None) -> None:
+        """The SDK forgets its hook with an attempt that brings no answer."""
+        service.answers = [before, *[LISTING.encode()] * 2]
+
+        assert len(self.page(service)[1].entries) == 2
+
+    def test_an_answer_that_is_not_a_listing(self, service: Service) -> None:
+        service.answers = [b"<html><Blobs><Blob/></Blobs></html>"]
+
+        with pytest.raises(NoListingError):
+            self.page(service)
+
+    def test_the_first_ids_of_requests_are_random(self, service: Service) -> None:
+        service.answers = [LISTING.encode()]
+
+        self.page(service)
+
+        assert [each.version for each in service.ids] == [4]
+
+    def test_a_refusal_names_what_is_lacking(self, service: Service) -> None:
+        service.answers = [403]
+
+        with pytest.raises(StoreError) as caught:
+            self.page(service)
+
+        assert caught.value.denied
+        assert "may not list the container 'container'" in str(caught.value.advice)
