@@ -8,7 +8,6 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from django.contrib.staticfiles.management.commands import collectstatic
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
@@ -16,6 +15,7 @@ from django.utils.module_loading import import_string
 import collectfasta
 from collectfasta import settings
 from collectfasta.management.commands.collectstatic import Command
+from tests.loop import for_each
 from tests.markdown import DOCS, ROOT, blocks, read, table
 
 PAGE = read("settings.md")
@@ -44,7 +44,7 @@ OF_OTHER_TOOLS = {
     },
 }
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+each_page = for_each("page", PAGES)
 
 
 def options_of(command: BaseCommand) -> set[str]:
@@ -89,7 +89,7 @@ def test_every_setting_is_documented_and_no_other() -> None:
     assert set(SETTINGS) == {*settings.names(), *OF_DJANGO_STORAGES}
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@for_each("name", SETTINGS)
 def test_a_default_is_what_is_documented(name: str) -> None:
     value = getattr(settings, name.removeprefix("COLLECTFASTA_").lower())
     written = re.match(r"`(.+?)`$", SETTINGS[name])
