@@ -6,6 +6,7 @@ import ast
 import re
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from django.contrib.staticfiles.management.commands import collectstatic
@@ -67,9 +68,10 @@ def sources() -> Iterator[str]:
         yield path.read_text(encoding="utf-8")
 
 
-def checks() -> set[str]:
+@cache
+def checks() -> frozenset[str]:
     """Return the ids of all checks, without the app's label."""
-    return {
+    return frozenset(
         str(node.args[0].value)
         for source in sources()
         for node in ast.walk(ast.parse(source))
@@ -77,7 +79,7 @@ def checks() -> set[str]:
         and isinstance(node.func, ast.Name)
         and node.func.id == "_report"
         and isinstance(node.args[0], ast.Constant)
-    }
+    )
 
 
 def documented_checks() -> list[str]:
