@@ -58,7 +58,7 @@ def has(cls: Any, name: str) -> Callable[[], bool]:
 
 
 def google_client() -> Any:
-    credentials: Any = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    credentials: Any = AnonymousCredentials()
     return Client(project="tests", credentials=credentials)
 
 
