@@ -15,7 +15,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from google.api_core.exceptions import (
     BadRequest,
@@ -84,6 +84,7 @@ class GoogleStore(CloudStore):
     Objects are compared by size and MD5, composite ones, which have no MD5, by CRC32C.
     """
 
+    service: ClassVar[str] = "Google Cloud Storage"
     missing = (FileNotFoundError, NotFound)
 
     def __init__(self, storage: Any) -> None:

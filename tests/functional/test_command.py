@@ -181,7 +181,7 @@ def test_the_summary_is_djangos_with_a_line_of_facts_behind_it(
     summary, facts = run.stdout.lstrip("\n").splitlines()
     assert summary == "1 static file copied, 2 unmodified."
     assert facts.startswith(
-        f"Boto3Strategy: 1 object (7 bytes) sent to s3://{s3.name}/, 2 requests, "
+        f"S3: 1 object (7 bytes) sent to s3://{s3.name}/, 2 requests, "
     )
 
 
@@ -351,7 +351,7 @@ def test_one_command_object_can_run_twice(
         out = io.StringIO()
         call_command(command, interactive=False, stdout=out)
 
-    assert "FileSystemStrategy: 0 objects" in out.getvalue()
+    assert "File system: 0 objects" in out.getvalue()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -414,7 +414,7 @@ def test_an_explicit_strategy_wins(
 
     run = collectstatic(filesystem, strategy=strategy)
 
-    assert "CachingFileSystemStrategy: 3 objects" in run.stdout
+    assert "File system: 3 objects" in run.stdout
 
 
 def test_load_strategy_can_be_replaced(

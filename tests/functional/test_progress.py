@@ -367,7 +367,7 @@ class TestPipe:
         assert ended.stderr == ""
         assert re.fullmatch(
             rf"\n{FILES} static files copied\.\n"
-            rf"Boto3Strategy: {FILES} objects \(\d+ bytes\) sent to s3://.*, \d+\.\d s\.\n",
+            rf"S3: {FILES} objects \(\d+ bytes\) sent to s3://.*, \d+\.\d s\.\n",
             ended.stdout,
         )
 

@@ -188,7 +188,7 @@ class TestColours:
 
     @pytest.mark.usefixtures("deployed")
     def test_the_facts_are_green_on_a_terminal(self) -> None:
-        assert "\x1b[32;1mFileSystemStrategy: 0 objects" in self.run(Terminal())
+        assert "\x1b[32;1mFile system: 0 objects" in self.run(Terminal())
 
     @pytest.mark.usefixtures("deployed")
     def test_djangos_summary_is_as_django_prints_it(self) -> None:
