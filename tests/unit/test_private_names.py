@@ -16,6 +16,7 @@ import botocore.credentials
 import google.cloud.storage
 from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.files.storage import FileSystemStorage
+from django.core.files.storage.handler import StorageHandler
 from django.utils.functional import LazyObject
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
@@ -57,7 +58,7 @@ def has(cls: Any, name: str) -> Callable[[], bool]:
 
 
 def google_client() -> Any:
-    credentials: Any = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    credentials: Any = AnonymousCredentials()
     return Client(project="tests", credentials=credentials)
 
 
@@ -67,6 +68,11 @@ BOTOCORE, GOOGLE, HTTP = "stores.s3.connection", "stores.gcloud", "stores.http"
 NAMES = {
     "_wrapped": Private(
         DJANGO, lambda: "_wrapped" in vars(LazyObject()), "storages behind lazy ones are not found"
+    ),
+    "_storages": Private(
+        DJANGO,
+        has(StorageHandler, "_storages"),
+        "a staging class that reads storages['staticfiles'] reads the last deploy's files",
     ),
     "_allow_overwrite": Private(
         DJANGO,

@@ -17,7 +17,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as UnconnectedError
 from botocore.parsers import ResponseParserError
 
-from collectfasta.errors import StoreError, describe
+from collectfasta.errors import CollectfastaError, StoreError, describe, printable
 from collectfasta.stores.s3.connection import NOWHERE, UnsupportedError
 from collectfasta.stores.store import TRANSIENT_STATUSES, Store
 
@@ -105,7 +105,8 @@ def _of_obstore(text: str, store: Store, operation: str, endpoint: str) -> Store
         raise UnsupportedError("the bucket is in another region", permanent=True)
     if status is not None:
         what = f"An error occurred ({code}) when calling the {operation} operation"
-        return _refusal(store, status, code, operation, f"ClientError: {what}: {message}")
+        told = CollectfastaError(f"ClientError: {what}: {message}")
+        return _refusal(store, status, code, operation, describe(told, store.secrets))
     if _CUT_OFF.search(text) or (operation == "DeleteObjects" and _INTERRUPTED.search(text)):
         raise UnsupportedError("an answer was cut off")
     failure = _FAILURE.search(text)
@@ -134,12 +135,22 @@ def _refusal(store: Store, status: int | None, code: str, operation: str, text: 
     return StoreError(
         text,
         # Without a code botocore repeats the status.
-        kind=" ".join(words).strip() if status else "ClientError",
+        kind=printable(" ".join(words).strip()) if status else "ClientError",
         transient=status in TRANSIENT_STATUSES or bool(_TRANSIENT_CODES.fullmatch(code)),
         advice=_explain_code(store.storage, store.url, code, operation),
         missing=code in ("NoSuchKey", "404"),
         denied=operation == LIST and code in ("AccessDenied", "403"),
     )
+
+
+def is_unsupported(error: StoreError) -> bool:
+    """Return whether an error may mean that the service does not know such a request at all.
+
+    Services answer with NotImplemented, MethodNotAllowed, InvalidArgument or InvalidRequest, and
+    what they give for a reason is not to be relied on.
+    """
+    is_refused = error.kind[:3] in ("400", "405", "501")
+    return is_refused and not error.transient and error.advice is None
 
 
 def _explain_failure(store: Store, error: Exception) -> str:
