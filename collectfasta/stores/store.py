@@ -32,7 +32,7 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)} - {501, 505})
 _MOST_FOLDERS = 50
 
 # What parsers and their callers raise for an answer of another shape.
-_OTHER_SHAPE = (
+OTHER_SHAPE = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -273,7 +273,7 @@ def reading_listing(*others: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except _OTHER_SHAPE as error:
+    except OTHER_SHAPE as error:
         if isinstance(error, others):
             raise
         raise NoListingError(
