@@ -161,7 +161,7 @@ class TestTimes:
 
 
 class TestKeysThatAreNotPaths:
-    """obstore shows keys as paths: "x" for "/x" and for "x/"."""
+    """obstore would show keys as paths: "x" for "/x" and for "x/"."""
 
     FOREIGN = ("b//c.css", "b/../a.css", "b/./c.css", "b/\x7f.css", "b/\t", "css/", "/a.css")
 
@@ -177,7 +177,7 @@ class TestKeysThatAreNotPaths:
             assert sorted(listed(store, prefix)) == sorted([*ours, f"{prefix}{foreign}"])
             s3.cloud.empty()
 
-    def test_only_the_listing_goes_by_boto3(self, combined: Target, sources: Sources) -> None:
+    def test_nothing_goes_by_boto3(self, combined: Target, sources: Sources) -> None:
         fill(combined, ["b//c.css"])
         store = combined.store()
 
@@ -186,7 +186,7 @@ class TestKeysThatAreNotPaths:
 
         puts = [each for each in combined.cloud.requests if each.method == "PUT"]
         assert all(each.headers["user-agent"].startswith("object_store/") for each in puts)
-        assert store.sender == "obstore and boto3 (keys that are no plain paths)"
+        assert store.sender == "obstore"
 
     def test_markers_of_folders_are_not_taken_for_files(self, remote: Target) -> None:
         markers = ["css/", "css/a.css/", "static/", "static//"]
@@ -333,8 +333,7 @@ class TestPages:
 
             assert found(paged_google.store(), *keys, threads=threads) == keys
             begins = [
-                parse_qs(request.query)["startOffset"][0]
-                for request in paged_google.cloud.requests
+                parse_qs(request.query)["startOffset"][0] for request in paged_google.cloud.requests
             ]
             assert sorted(begins) == ["00.css", "10.css", f"{half}.css"]
 
@@ -492,10 +491,6 @@ class TestFoldersOfAzure:
 
 class TestEnd:
     """A listing that leads to itself."""
-
-    @pytest.fixture(autouse=True)
-    def _soon_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("collectfasta.stores.s3.obstore._LISTING_SECONDS", 0.5)
 
     @pytest.mark.parametrize("keys", [[], ["static/b.css"]], ids=["empty", "full"])
     def test_is_noticed_where_all_is_listed(self, remote: Target, keys: list[str]) -> None:
