@@ -6,9 +6,12 @@ the same checks, because ``call_command`` runs none.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 from django.apps import AppConfig, apps
 from django.conf import STATICFILES_STORAGE_ALIAS
@@ -20,13 +23,21 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage
+from django.core.management import find_commands, get_commands, load_command_class
 from django.utils.module_loading import import_string
 
 from collectfasta import settings
 from collectfasta.cache import LOCATION_HINT, StorageCache, find_mistake
+from collectfasta.patching import is_overridden
 from collectfasta.strategies.base import Strategy, load_strategy
 from collectfasta.strategies.hashing import HashingTwoPassStrategy
-from collectfasta.strategies.selection import find_storage_class, fits, made_for, strategy_for
+from collectfasta.strategies.selection import (
+    class_paths,
+    find_storage_class,
+    fits,
+    made_for,
+    strategy_for,
+)
 
 Check = Callable[..., list[CheckMessage]]
 AppConfigs = Sequence[AppConfig] | None
@@ -61,6 +72,42 @@ def check_order() -> list[CheckMessage]:
         "Django's own collectstatic runs.",
         "List 'collectfasta' before 'django.contrib.staticfiles'.",
     )
+
+
+def check_other_apps() -> list[CheckMessage]:
+    """E011: no other app's command runs. W007: no other app's command is hidden by this one."""
+    owners = [
+        each.name
+        for each in apps.get_app_configs()
+        if "collectstatic" in find_commands(os.path.join(each.path, "management"))
+    ]
+    others = [each for each in owners if each not in (_APP, _STATICFILES, "collectfast")]
+    if _APP not in owners or not others:
+        return []
+    first = get_commands()["collectstatic"]
+    if first in others and not _extends_ours(first):
+        return _report(
+            "E011",
+            f"{first!r} is listed before 'collectfasta' in INSTALLED_APPS and has a collectstatic "
+            "of its own, which runs in place of Collectfasta's.",
+            f"List 'collectfasta' before {first!r}, or let its command extend Collectfasta's.",
+        )
+    hidden = [each for each in others if owners.index(each) > owners.index(_APP)]
+    return [
+        message
+        for each in hidden
+        for message in _report(
+            "W007",
+            f"{each!r} has a collectstatic of its own, which does not run: 'collectfasta' is "
+            "listed before it in INSTALLED_APPS.",
+            "Do without what it adds, or write a command that extends both in an app of your own.",
+        )
+    ]
+
+
+def _extends_ours(name: str) -> bool:
+    ours = type(load_command_class(_APP, "collectstatic"))
+    return isinstance(load_command_class(name, "collectstatic"), ours)
 
 
 def check_staticfiles() -> list[CheckMessage]:
@@ -100,6 +147,167 @@ def _unknown(name: str, known: Sequence[str]) -> list[CheckMessage]:
     return _report("W002", f"There is no setting {name}: it has no effect.", hint)
 
 
+def check_shapes() -> list[CheckMessage]:
+    """E012: what is read of ``STORAGES`` and ``CACHES`` is what Django makes storages of."""
+    aliases = {"STORAGES": STATICFILES_STORAGE_ALIAS, "CACHES": settings.valid("cache")}
+    found = []
+    for setting, alias in aliases.items():
+        value = getattr(django_settings, setting)
+        wrong: list[tuple[str, Any, type]] = [(setting, value, dict)]
+        if isinstance(value, Mapping) and alias in value:
+            entry, name = value[alias], f"{setting}[{alias!r}]"
+            wrong = [(name, entry, dict)]
+            if isinstance(entry, Mapping):
+                wrong = [
+                    (f"{name}['BACKEND']", entry.get("BACKEND"), str),
+                    (f"{name}['OPTIONS']", entry.get("OPTIONS", {}), dict),
+                ]
+        for name, value, kind in wrong:
+            if not isinstance(value, Mapping if kind is dict else kind):
+                text = f"{name} must be of type {kind.__name__}, found {type(value).__name__}."
+                found += _report("E012", text, "Correct or remove the setting.")
+    return found
+
+
+def check_extra() -> list[CheckMessage]:
+    """E014: what the storage's module imports is installed."""
+    backend = _configured().get("BACKEND", "")
+    try:
+        import_string(backend)
+    except (AttributeError, ImportError, ImproperlyConfigured) as error:
+        # django-storages raises another error in place of it.
+        cause = error if isinstance(error, ImportError) else error.__context__
+        package = (getattr(cause, "name", None) or "").partition(".")[0]
+        if package in _EXTRAS:
+            return _report(
+                "E014",
+                f"The storage {backend!r} can't be imported, because {package!r} is not installed.",
+                _install(_EXTRAS[package]),
+            )
+    return []
+
+
+def check_obstore() -> list[CheckMessage]:
+    """W005: the faster way to send to S3 is installed."""
+    if _cloud() is not _CLOUDS[_S3] or settings.valid("s3_engine") == "boto3":
+        return []
+    with suppress(ImportError):
+        if find_spec("obstore"):
+            return []
+    return _report(
+        "W005",
+        "obstore is not installed: boto3 sends everything, which takes more time.",
+        _install("s3") + ' Or set COLLECTFASTA_S3_ENGINE = "boto3".',
+    )
+
+
+def _install(extra: str) -> str:
+    return f'Run: pip install "Collectfasta[{extra}]".'
+
+
+def check_old_name() -> list[CheckMessage]:
+    """W004: the storage is named by the setting that Django reads."""
+    named = getattr(django_settings, "STATICFILES_STORAGE", None)
+    if named in (None, _configured().get("BACKEND")):
+        return []
+    return _report(
+        "W004",
+        "STATICFILES_STORAGE has no effect: Django reads STORAGES['staticfiles'] since 5.1.",
+        f"Set the BACKEND of STORAGES['staticfiles'] to {named!r}.",
+    )
+
+
+def check_options() -> list[CheckMessage]:
+    """E013: the options by which a cloud's storage finds its target can be used."""
+    cloud = _cloud()
+    if cloud is None:
+        return []
+    found = []
+    where, location = _option("location", cloud.location, "")
+    if not isinstance(location, str):
+        text = f"{where} must be of type str, found {type(location).__name__}."
+        found += _report("E013", text, "Write '' for none.")
+    where, target = _option(cloud.target, cloud.target_setting, None)
+    if isinstance(target, str) and "://" in target:
+        text = f"{where} is {target!r}, which has a scheme: it must be the name alone."
+        found += _report("E013", text, f"Write {target.partition('://')[2].partition('/')[0]!r}.")
+    return found
+
+
+def check_signed_urls() -> list[CheckMessage]:
+    """W006: no URL that ends after a while is written into style sheets."""
+    cloud, storage_class = _cloud(), _storage_class()
+    if cloud is None or storage_class is None or is_overridden(storage_class, "url"):
+        return []
+    if not issubclass(storage_class, ManifestFilesMixin) or not cloud.signs():
+        return []
+    return _report(
+        "W006",
+        "Post-processing writes the storage's URLs into style sheets, and these URLs are signed: "
+        "they end after a while.",
+        f"Set the storage's option {cloud.unsigned}.",
+    )
+
+
+class _Cloud(NamedTuple):
+    """Options of a storage class of django-storages, and the settings that they default to."""
+
+    location: str
+    target: str
+    target_setting: str
+    unsigned: str
+    signs: Callable[[], bool]
+
+
+def _option(name: str, setting: str, default: Any) -> tuple[str, Any]:
+    """Return what is to be corrected where an option is wrong, and its value."""
+    options = _configured()["OPTIONS"]
+    if name in options:
+        return f"The option {name!r} of STORAGES['staticfiles']", options[name]
+    if hasattr(_storage_class(), name):
+        return f"The storage's attribute {name!r}", getattr(_storage_class(), name)
+    return setting, getattr(django_settings, setting, default)
+
+
+def _s3_signs() -> bool:
+    _, is_signed = _option("querystring_auth", "AWS_QUERYSTRING_AUTH", True)
+    _, domain = _option("custom_domain", "AWS_S3_CUSTOM_DOMAIN", None)
+    _, key = _option("cloudfront_key", "AWS_CLOUDFRONT_KEY", None)
+    return bool(is_signed and (key or not domain))
+
+
+def _google_signs() -> bool:
+    _, is_signed = _option("querystring_auth", "GS_QUERYSTRING_AUTH", True)
+    return bool(is_signed and _option("default_acl", "GS_DEFAULT_ACL", None)[1] != "publicRead")
+
+
+def _azure_signs() -> bool:
+    return bool(_option("expiration_secs", "AZURE_URL_EXPIRATION_SECS", None)[1])
+
+
+_S3 = "storages.backends.s3.S3Storage"
+_PLAIN = "querystring_auth to False"
+_CLOUDS = {
+    _S3: _Cloud("AWS_LOCATION", "bucket_name", "AWS_STORAGE_BUCKET_NAME", _PLAIN, _s3_signs),
+    "storages.backends.gcloud.GoogleCloudStorage": _Cloud(
+        "GS_LOCATION", "bucket_name", "GS_BUCKET_NAME", _PLAIN, _google_signs
+    ),
+    "storages.backends.azure_storage.AzureStorage": _Cloud(
+        "AZURE_LOCATION",
+        "azure_container",
+        "AZURE_CONTAINER",
+        "expiration_secs to None",
+        _azure_signs,
+    ),
+}
+_EXTRAS = {"boto3": "s3", "botocore": "s3", "google": "google", "azure": "azure"}
+
+
+def _cloud() -> _Cloud | None:
+    found = class_paths(_storage_class() or object)
+    return next((_CLOUDS[path] for path in found if path in _CLOUDS), None)
+
+
 def check_settings() -> list[CheckMessage]:
     """E002: each setting has a value of its type and range."""
     hint = "Correct or remove the setting."
@@ -136,7 +344,7 @@ def _check_staging(
     if not issubclass(found, HashingTwoPassStrategy) or settings.valid("staging_storage"):
         return []
     if issubclass(storage_class, ManifestFilesMixin):
-        return []
+        return _check_manifest(f"The strategy {_path(found)!r}", found.first_manifest_storage)
     return _report(
         "E006",
         f"The strategy {_path(found)!r} is made for storages that extend ManifestFilesMixin, "
@@ -177,8 +385,8 @@ def check_staging_storage() -> list[CheckMessage]:
     try:
         staging_class, _options = find_storage_class(name)
         if issubclass(staging_class, Storage):
-            return []
-    except (ImportError, ImproperlyConfigured, TypeError) as error:
+            return _check_manifest(f"COLLECTFASTA_STAGING_STORAGE: {name!r}", staging_class)
+    except (AttributeError, ImportError, ImproperlyConfigured, TypeError) as error:
         cause = f"can't be imported: {error}"
     return _report(
         "E007",
@@ -187,10 +395,33 @@ def check_staging_storage() -> list[CheckMessage]:
     )
 
 
+def _check_manifest(what: str, staging_class: type[Any]) -> list[CheckMessage]:
+    """E015: what stages for a manifest storage makes a manifest."""
+    storage_class = _storage_class()
+    if storage_class is None or not issubclass(storage_class, ManifestFilesMixin):
+        return []
+    chosen = settings.valid("strategy") or strategy_for(storage_class)
+    try:
+        if not issubclass(load_strategy(chosen), HashingTwoPassStrategy):
+            return []
+    except ImproperlyConfigured:
+        return []
+    if hasattr(staging_class, "manifest_name"):
+        return []
+    return _report(
+        "E015",
+        f"{what} makes no manifest, but the storage of the static files, "
+        f"{_path(storage_class)!r}, reads one.",
+        "Name a class that extends ManifestFilesMixin.",
+    )
+
+
 def check_cache() -> list[CheckMessage]:
     """E003: the cache for checksums is configured."""
     alias = settings.valid("cache")
-    if alias is None or alias in django_settings.CACHES:
+    if alias is None or not isinstance(django_settings.CACHES, Mapping):
+        return []
+    if alias in django_settings.CACHES:
         return []
     return _report(
         "E003",
@@ -202,7 +433,7 @@ def check_cache() -> list[CheckMessage]:
 def check_memory() -> list[CheckMessage]:
     """W003: cached checksums outlive the process where everything is sent again without them."""
     alias = settings.valid("cache")
-    backend = django_settings.CACHES.get(alias, {}).get("BACKEND")
+    backend = settings.entry("CACHES", alias).get("BACKEND")
     is_lost = _extends(backend, DummyCache, LocMemCache)
     is_named = hasattr(django_settings, "COLLECTFASTA_CACHE")
     if not is_lost or not (is_named or _hides_checksums()):
@@ -223,9 +454,8 @@ def _hides_checksums() -> bool:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
     """
-    configured = django_settings.STORAGES.get(STATICFILES_STORAGE_ALIAS, {}).get("OPTIONS", {})
     default = getattr(django_settings, "AWS_S3_OBJECT_PARAMETERS", {})
-    parameters = configured.get("object_parameters", default)
+    parameters = _configured()["OPTIONS"].get("object_parameters", default)
     if not isinstance(parameters, Mapping):
         return False
     is_kms = str(parameters.get("ServerSideEncryption", "")).startswith("aws:kms")
@@ -234,7 +464,7 @@ def _hides_checksums() -> bool:
 
 def check_cache_location() -> list[CheckMessage]:
     """E008: a StorageCache for checksums has a storage to itself."""
-    configured = django_settings.CACHES.get(settings.valid("cache"), {})
+    configured = settings.entry("CACHES", settings.valid("cache"))
     if not _extends(configured.get("BACKEND"), StorageCache):
         return []
     mistake = find_mistake(configured.get("LOCATION"))
@@ -258,11 +488,14 @@ def _suggest(storage_class: type[Storage] | None) -> str | None:
 def _storage_class() -> type[Storage] | None:
     """Return the class of the static files' storage; None where Django will complain of it."""
     try:
-        backend = django_settings.STORAGES[STATICFILES_STORAGE_ALIAS]["BACKEND"]
-        found: type[Storage] = import_string(backend)
-    except (ImportError, ImproperlyConfigured, KeyError, TypeError):
+        found = import_string(_configured().get("BACKEND", ""))
+    except (AttributeError, ImportError, ImproperlyConfigured):
         return None
-    return found
+    return found if isinstance(found, type) and issubclass(found, Storage) else None
+
+
+def _configured() -> dict[str, Any]:
+    return settings.entry("STORAGES", STATICFILES_STORAGE_ALIAS)
 
 
 def _report(number: str, message: str, hint: str | None) -> list[CheckMessage]:
@@ -288,8 +521,15 @@ ALL_CHECKS: Sequence[Check] = [
         check_order,
         check_staticfiles,
         check_predecessor,
+        check_other_apps,
         check_names,
         check_settings,
+        check_shapes,
+        check_extra,
+        check_obstore,
+        check_old_name,
+        check_options,
+        check_signed_urls,
         check_cache,
         check_cache_location,
         check_memory,

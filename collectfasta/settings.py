@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -158,6 +158,15 @@ def errors() -> list[str]:
     return found
 
 
+def entry(setting: str, alias: str) -> dict[str, Any]:
+    """Return an entry of ``STORAGES`` or ``CACHES`` that has OPTIONS, whatever its shape is."""
+    backends: Any = getattr(django_settings, setting)
+    found = backends.get(alias) if isinstance(backends, Mapping) else None
+    found = found if isinstance(found, Mapping) else {}
+    options = found.get("OPTIONS")
+    return {**found, "OPTIONS": dict(options) if isinstance(options, Mapping) else {}}
+
+
 def secrets() -> list[str]:
     """Return the texts that storages or the environment are given under a secret's name.
 
@@ -167,7 +176,9 @@ def secrets() -> list[str]:
 
     hidden = f"{SafeExceptionReporterFilter.hidden_settings.pattern}|CONNECTION|CREDENTIAL"
     is_hidden = re.compile(hidden, re.IGNORECASE).search
-    options = [each.get("OPTIONS", {}) for each in django_settings.STORAGES.values()]
+    storages: Any = django_settings.STORAGES
+    aliases = storages if isinstance(storages, Mapping) else ()
+    options = [entry("STORAGES", alias)["OPTIONS"] for alias in aliases]
     names = (name for name in dir(django_settings) if name.startswith(("AWS_", "AZURE_", "GS_")))
     of_storages = {name: getattr(django_settings, name) for name in names}
     pairs = chain.from_iterable(each.items() for each in (*options, of_storages, os.environ))

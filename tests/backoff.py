@@ -27,8 +27,8 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     # It counts no attempts: it gives up where the next wait would end too late.
     set_attribute(waits, lambda *_, **__: chain(repeat(SECONDS, _WAITS), repeat(1e6)))
     set_attribute("azure.storage.blob.ExponentialRetry.get_backoff_time", lambda *_: SECONDS)
-    waits = {"initial_backoff": 0, "increment_base": 1, "random_jitter_range": 0}
-    set_attribute("collectfasta.stores.azure._WAITS", waits)
+    at_once = {"initial_backoff": 0, "increment_base": 1, "random_jitter_range": 0}
+    set_attribute("collectfasta.stores.azure._WAITS", at_once)
 
 
 def shorten_timeouts(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.4) -> None:

@@ -262,8 +262,8 @@ class Site:
     def deploy(
         self,
         *arguments: str,
-        storage: type | None = None,
-        options: Mapping[str, Any] | None = None,
+        storage: Any = None,
+        options: Any = None,
         **more: Any,
     ) -> Run:
         """Run the command.

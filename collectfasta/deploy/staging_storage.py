@@ -103,7 +103,7 @@ class StagingStorage:
         self, paths: Any, adjustable_paths: list[str], hashed_files: Any
     ) -> Iterator[tuple[Any, ...]]:
         """Spare Django two searches through all adjustable paths for each file."""
-        process = type(self._storage)._post_process
+        process = getattr(type(self._storage), POST_PROCESS)
         adjustable, known = [*adjustable_paths], frozenset(adjustable_paths)
         for processed in process(self._storage, paths, known, hashed_files):
             # Until the next one is asked for, Django looks for nothing but this name in its list.
@@ -151,7 +151,7 @@ class StagingStorage:
         self._delete(name)
         if source is None:
             self._scratch._save(name, content)
-            self.files[name] = SourceFile(name, name, self._scratch)
+            self.files[name] = SourceFile(name, name, self._scratch, is_made=True)
         else:
             self.files[name] = source.hashed_as(name)
         return name

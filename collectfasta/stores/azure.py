@@ -311,7 +311,7 @@ class AzureStore(CloudStore):
 
     @override
     def translate(self, error: Exception) -> StoreError | None:
-        return translate(error, self.storage.azure_container)
+        return translate(error, self.storage.azure_container, self.secrets)
 
 
 def retry_options(client_options: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,12 +324,13 @@ def retry_options(client_options: Mapping[str, Any]) -> dict[str, Any]:
     return {**_WAITS, **dict.fromkeys(_LIMITS, retries), **client_options}
 
 
-def translate(error: Exception, container: str) -> StoreError | None:
+def translate(error: Exception, container: str, secrets: Iterable[str] = ()) -> StoreError | None:
     """Return a StoreError for what Azure's SDK raises; None for any other error.
 
     Args:
         error: What it raised.
         container: The container's name.
+        secrets: Texts that must not appear.
     """
     if not isinstance(error, AzureError):
         return None
@@ -341,7 +342,7 @@ def translate(error: Exception, container: str) -> StoreError | None:
     # A download that was cut off is one of these within another without a status.
     errors = error, getattr(error, "inner_exception", None)
     return StoreError(
-        describe(error),
+        describe(error, secrets),
         kind=f"{status} {code}".strip() if status else type(error).__name__,
         transient=status in TRANSIENT_STATUSES or any(isinstance(each, cut_off) for each in errors),
         advice=_advice(status, code, container),

@@ -121,9 +121,19 @@ class FileSystemStore(Store):
     def put(self, key: str, body: Body, headers: Mapping[str, Any]) -> Listed:
         """Write a file beside the one that it replaces, then rename it over that one."""
         path, content = self.storage.path(key), File(cast("Any", body))
-        with self.translating(), naming_disks(self.storage.location), replacing(path) as temporary:
-            name = posixpath.join(posixpath.dirname(key), os.path.basename(temporary))
-            self.storage.save(name, content)
+        try:
+            with (
+                self.translating(),
+                naming_disks(self.storage.location),
+                replacing(path) as temporary,
+            ):
+                name = posixpath.join(posixpath.dirname(key), os.path.basename(temporary))
+                self.storage.save(name, content)
+        except StoreError:
+            # What has ended the reading is not the storage's.
+            if body.error is not None:
+                raise body.error from None
+            raise
         return self.head(key) or Listed()
 
     @override

@@ -13,7 +13,7 @@ import io
 import mimetypes
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -280,15 +280,16 @@ class GoogleStore(CloudStore):
 
     @override
     def translate(self, error: Exception) -> StoreError | None:
-        return translate(error, self.storage.bucket_name)
+        return translate(error, self.storage.bucket_name, self.secrets)
 
 
-def translate(error: Exception, bucket: str) -> StoreError | None:
+def translate(error: Exception, bucket: str, secrets: Iterable[str] = ()) -> StoreError | None:
     """Return a StoreError for what Google's SDK raises; None for any other error.
 
     Args:
         error: What it raised.
         bucket: The bucket's name.
+        secrets: Texts that must not appear.
     """
     if isinstance(error, RetryError):
         # What was repeated in vain; of an upload, an error that only has the answer.
@@ -305,7 +306,7 @@ def translate(error: Exception, bucket: str) -> StoreError | None:
         # Without a refusal and yet an error: the answer was cut off after its status.
         transient = code in TRANSIENT_STATUSES or code < 400
     return StoreError(
-        describe(error),
+        describe(error, secrets),
         # An HTTPStatus, which is shown as its name before Python 3.11.
         kind=type(error).__name__ if code is None else str(int(code)),
         transient=transient,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from django.conf import settings as django_settings
 from django.core.files.storage import Storage
 from django.utils.module_loading import import_string
 from typing_extensions import override
@@ -56,7 +55,7 @@ def strategy_for(storage_class: type[Storage], *, staged: bool = True) -> str | 
     A subclass gets the strategy of the nearest class that has one. What hashes files, or is to be
     staged by another class, gets the one that stages, unless ``staged`` is False.
     """
-    paths = _class_paths(storage_class)
+    paths = class_paths(storage_class)
     choice = next((_CHOICES[path] for path in paths if path in _CHOICES), None)
     if choice is None:
         return None
@@ -96,7 +95,7 @@ def explain_unmade(configured: Mapping[str, Any], error: Exception) -> str | Non
 
 def made_for(strategy: type[Strategy[Any]]) -> str | None:
     """Return the dotted path of the storage class that a strategy is made for, None for any."""
-    paths = {*_class_paths(strategy)}
+    paths = {*class_paths(strategy)}
     for storage_class, choice in _CHOICES.items():
         # Both kinds of a module are made for its storage.
         modules = {choice.sends.rpartition(".")[0]}
@@ -108,7 +107,7 @@ def made_for(strategy: type[Strategy[Any]]) -> str | None:
 def fits(strategy: type[Strategy[Any]], storage_class: type[Storage]) -> bool:
     """Return whether a strategy is made for a storage class, a parent of it, or any."""
     wanted = made_for(strategy)
-    return wanted is None or wanted in _class_paths(storage_class)
+    return wanted is None or wanted in class_paths(storage_class)
 
 
 def find_storage_class(name: str) -> tuple[type[Any], dict[str, Any]]:
@@ -117,9 +116,10 @@ def find_storage_class(name: str) -> tuple[type[Any], dict[str, Any]]:
     Raises:
         ImportError: There is no such class.
     """
-    configured = django_settings.STORAGES.get(name, {"BACKEND": name})
-    return import_string(configured["BACKEND"]), dict(configured.get("OPTIONS", {}))
+    configured = settings.entry("STORAGES", name)
+    return import_string(configured.get("BACKEND", name)), configured["OPTIONS"]
 
 
-def _class_paths(cls: type) -> list[str]:
+def class_paths(cls: type) -> list[str]:
+    """Return the dotted paths of a class and all that it extends."""
     return [f"{each.__module__}.{each.__qualname__}" for each in cls.__mro__]

@@ -16,7 +16,7 @@ import pytest
 from django.core.files.storage import FileSystemStorage
 from django.utils.module_loading import import_string
 
-from collectfasta.errors import StoreError
+from collectfasta.errors import CollectfastaError, StoreError
 from collectfasta.remote import Listed, RemoteObject
 from collectfasta.source import SourceFile
 from collectfasta.stores.memory import MemoryStore
@@ -70,16 +70,16 @@ class Target:
         """The size of what a large file is sent in, as `small_pieces` leaves it."""
         return PART if self.is_s3 else PIECE
 
-    def storage(self, backend: type | None = None, **options: Any) -> Any:
+    def storage(self, backend: Any = None, **options: Any) -> Any:
         """Return a storage of the plain class or another one."""
         cls: Any = backend or import_string(self.cloud.backend)
         return cls(**self.cloud.options(**options))
 
-    def store(self, backend: type | None = None, *, threads: int = 4, **options: Any) -> Any:
+    def store(self, backend: Any = None, **options: Any) -> Any:
         """Return the store that a strategy has for such a storage."""
-        return self.store_of(self.storage(backend, **options), threads=threads)
+        return self.store_of(self.storage(backend, **options))
 
-    def store_of(self, storage: Any, *, threads: int = 4) -> Any:
+    def store_of(self, storage: Any) -> Any:
         """Return the store of a storage that exists."""
         store: Store
         if self.kind == "memory":
@@ -88,7 +88,7 @@ class Target:
             store = Boto3Store(storage)
         else:
             store = sending_strategy(storage).store
-        store.prepare(threads)
+        store.prepare(8)
         return store
 
     def upload(self, storage: Any, *sources: SourceFile) -> list[RemoteObject | None]:
@@ -164,6 +164,14 @@ def refusal(request: Callable[[], object]) -> StoreError:
     return error
 
 
+def attempt(request: Callable[[], Any]) -> Any:
+    """Make a request that may fail, and return its result or the error that it failed by."""
+    try:
+        return request()
+    except CollectfastaError as error:
+        return error
+
+
 # The buckets of a worker: each is made, with its server, when it is first asked for.
 
 
@@ -221,33 +229,25 @@ def _lend(
 
 
 @pytest.fixture(params=KINDS)
-def target(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Target]:
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """An empty bucket of each kind in turn."""
     yield from _lend(request, monkeypatch)
 
 
 @pytest.fixture(params=REMOTE)
-def remote(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Target]:
+def remote(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """An empty bucket behind a recorder, of each kind in turn."""
     yield from _lend(request, monkeypatch)
 
 
 @pytest.fixture(params=S3)
-def s3(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Target]:
+def s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """An empty S3 bucket, reached by each engine in turn."""
     yield from _lend(request, monkeypatch)
 
 
 @pytest.fixture(params=S3[:1])
-def combined(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Target]:
+def combined(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """An empty S3 bucket, reached by obstore where it can, by boto3 for the rest."""
     yield from _lend(request, monkeypatch)
 

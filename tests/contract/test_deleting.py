@@ -28,12 +28,12 @@ def batch_answer(target: Target, *statuses: str) -> tuple[int, bytes, str]:
     if target.kind == "gcs":
         part = "--batch\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {}\r\n"
         part += "Content-Type: application/json\r\n\r\n{{}}\r\n"
-        parts = map(part.format, statuses)
-        return 200, ("".join(parts) + "--batch--").encode(), 'multipart/mixed; boundary="batch"'
+        body = "".join(map(part.format, statuses)) + "--batch--"
+        return 200, body.encode(), 'multipart/mixed; boundary="batch"'
     part = "--batch\r\nContent-Type: application/http\r\nContent-ID: {}\r\n\r\n"
     part += "HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n\r\n"
-    parts = (part.format(*each) for each in enumerate(statuses))
-    return 202, ("".join(parts) + "--batch--").encode(), "multipart/mixed; boundary=batch"
+    body = "".join(part.format(*each) for each in enumerate(statuses)) + "--batch--"
+    return 202, body.encode(), "multipart/mixed; boundary=batch"
 
 
 def test_only_what_is_named_is_gone(target: Target) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from botocore.config import Config
 
 from collectfasta.errors import StoreError
+from collectfasta.stores.store import NoListingError
 from tests import backoff
-from tests.contract.conftest import PART, Sources, Target, in_parts, refusal, send
+from tests.contract.conftest import PART, Sources, Target, attempt, in_parts, refusal, send
 from tests.servers.recorder import Fault, Faults, Request
 
 NOISE = random.Random(2).randbytes(2 * PART + 1)
@@ -32,6 +33,9 @@ PIECEWISE = [
     Fault.RESET_AFTER,
 ]
 VERBS = ["LIST", "HEAD", "GET", "PUT", "DELETE"]
+
+# What is read by its caller, the SDKs of Google and Azure leave open where it is cut off.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 # How many requests a large file of two pieces and a byte takes.
 PIECES = {"s3": 5, "boto3": 5, "gcs": 4, "azure": 4}
@@ -87,7 +91,7 @@ def do(target: Target, store: Any, verb: str, sources: Sources) -> object:
 DONE: dict[str, object] = {"LIST": ["a.css"], "HEAD": 4, "GET": b"body", "DELETE": None}
 
 
-def faults_of(target: Target, verb: str, faults: list[Fault]) -> list[Fault]:
+def faults_of(target: Target, verb: str, faults: Sequence[Fault]) -> list[Fault]:
     """Return which faults can be tried: for a batch Google's client waits for a minute."""
     waits = target.kind == "gcs" and verb == "DELETE"
     return [fault for fault in faults if not (waits and fault is Fault.TIMEOUT)]
@@ -108,21 +112,20 @@ def test_what_passes_is_not_seen(remote: Target, sources: Sources, verb: str) ->
         store = soon(remote)
         remote.recorded.recorder.disturb(Faults.each(fault, times=2), of_verb(remote, verb))
 
-        try:
-            result: Any = do(remote, store, verb, sources)
-        except StoreError as error:
-            assert error.transient, fault
+        result = attempt(lambda: do(remote, store, verb, sources))  # noqa: B023 - at once
+
+        if isinstance(result, StoreError):
+            assert result.transient, fault
             assert is_left_to_the_deploy(remote, verb, fault), fault
+        elif verb == "PUT":
+            assert remote.cloud.get("b.css").body == b"new", fault
+            assert result.version in (remote.store().head("b.css").version, "")
+        elif verb == "DELETE":
+            assert not remote.cloud.exists("a.css"), fault
         else:
-            if verb == "PUT":
-                assert remote.cloud.get("b.css").body == b"new", fault
-                assert result.version in (remote.store().head("b.css").version, "")
-            elif verb == "DELETE":
-                assert not remote.cloud.exists("a.css"), fault
-            else:
-                # Of an answer without its head nothing is known but that there is one.
-                is_cut = verb == "HEAD" and fault is Fault.TRUNCATE
-                assert result == DONE[verb] or (is_cut and result is None), fault
+            # Of an answer without its head nothing is known but that there is one.
+            is_cut = verb == "HEAD" and fault is Fault.TRUNCATE
+            assert result == DONE[verb] or (is_cut and result is None), fault
         faults = [request.fault for request in remote.cloud.requests]
         assert fault in faults
         assert len(faults) <= MOST + 3
@@ -138,7 +141,7 @@ def test_what_lasts_is_a_transient_error_after_a_bounded_number_of_requests(
         store = soon(remote)
         remote.recorded.recorder.disturb(Faults.each(fault), of_verb(remote, verb))
 
-        error = refusal(lambda: do(remote, store, verb, sources))
+        error = refusal(lambda: do(remote, store, verb, sources))  # noqa: B023 - at once
 
         assert error.transient, (fault, error)
         assert not error.denied
@@ -171,10 +174,10 @@ def test_half_an_answer_is_never_taken_for_a_whole_one(
     store = soon(remote)
     remote.recorded.recorder.disturb(Faults.each(Fault.TRUNCATE), of_verb(remote, verb))
 
-    try:
-        result = do(remote, store, verb, sources)
-    except StoreError as error:
-        assert error.transient or error.kind == "NoListingError"
+    result = attempt(lambda: do(remote, store, verb, sources))
+
+    if isinstance(result, StoreError):
+        assert result.transient or isinstance(result, NoListingError)
     else:
         # The answer to a HEAD has no body.
         assert verb == "HEAD"
@@ -251,10 +254,9 @@ class TestLargeFile:
         )
         source = sources.write("large.bin", body)
 
-        try:
-            send(remote.store(**in_parts(remote)), source)
-        except StoreError as error:
-            assert error.transient
+        result = attempt(lambda: send(remote.store(**in_parts(remote)), source))
+        if isinstance(result, StoreError):
+            assert result.transient
             send(remote.store(**in_parts(remote)), source)
 
         assert remote.bodies() == {"large.bin": body}

@@ -7,6 +7,7 @@ import random
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from collectfasta.remote import RemoteObject, compare
 from collectfasta.source import SourceFile
 from tests.contract.conftest import PART, REMOTE, Sources, Target, in_parts, send
 from tests.servers.recorder import Request
+from tests.servers.s3 import is_able
 
 MEGABYTE = 1024 * 1024
 NOISE = random.Random(0).randbytes(2 * PART + 1)
@@ -66,9 +68,7 @@ def put_in_parts(target: Target, key: str, content: bytes, part_size: int) -> No
     cloud.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": etags})
 
 
-def test_file_is_stored_whole_in_pieces_and_recognised(
-    target: Target, sources: Sources
-) -> None:
+def test_file_is_stored_whole_in_pieces_and_recognised(target: Target, sources: Sources) -> None:
     store = target.store(**in_parts(target))
     counts = REQUESTS.get("s3" if target.is_s3 else target.kind, [{}] * 3)
     for size, count in zip((-1, 0, 1), counts, strict=True):
@@ -84,7 +84,8 @@ def test_file_is_stored_whole_in_pieces_and_recognised(
         assert target.cloud.get("large.bin").body == body
         head = store.head("large.bin")
         assert (put.size, head.size) == (len(body), len(body))
-        assert put.version == head.version
+        # Not every server says it in the answer that completes an upload in parts.
+        assert put.version == head.version or not is_able("ETags of uploads in parts")
         assert is_same(store, source, head)
         for entry in store.list("", "large.bin").entries:
             assert is_same(store, source, entry.listed)
@@ -100,7 +101,7 @@ def test_several_at_once_arrive_whole(target: Target, sources: Sources) -> None:
         store = target.store(**in_parts(target, use_threads=use_threads))
 
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda source: send(store, source), files))
+            list(pool.map(partial(send, store), files))
 
         assert target.bodies() == contents
         assert target.unfinished() == []

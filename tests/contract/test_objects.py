@@ -152,7 +152,7 @@ def test_storage_that_does_not_overwrite_keeps_its_names_and_deletes_nothing(
 
 
 def test_many_threads_share_a_store(target: Target, sources: Sources) -> None:
-    store = target.store(threads=8)
+    store = target.store()
     files = [sources.write(f"{number}.css", b"%d" % number) for number in range(40)]
 
     with ThreadPoolExecutor(8) as pool:
@@ -270,7 +270,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("target", ["memory", "filesystem"], indirect=True)
     def test_null_character_is_refused(self, target: Target) -> None:
-        with pytest.raises(ValueError, match="null character"):
+        with pytest.raises(ValueError, match=r"null character|no object can have"):
             target.store().key("a\0.css")
 
     @pytest.mark.parametrize("target", ["filesystem"], indirect=True)

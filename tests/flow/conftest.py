@@ -10,9 +10,10 @@ import pytest
 from tests.command import CollectStatic, StaticTree
 from tests.memory import Site, make_folder, write_site
 
-# A kind and a number of threads: what is plain is sent in both ways.
-EACH_KIND = [("plain", 0), ("plain", 4), ("memory", 4), ("directory", 0)]
-EACH_STAGED = [each for each in EACH_KIND if each[0] != "plain"]
+# A kind and a number of threads.
+EACH_STAGED = [("memory", 4), ("directory", 0)]
+EACH_KIND = [("plain", 0), *EACH_STAGED]
+EVERY_KIND = [("plain", 4), *EACH_KIND]
 
 
 @pytest.fixture(autouse=True)
@@ -66,4 +67,12 @@ def each_site(
     request: pytest.FixtureRequest, static_tree: StaticTree, collectstatic: CollectStatic
 ) -> Site:
     """A site of each kind in turn, inline or with threads."""
+    return _site(static_tree, collectstatic, *request.param)
+
+
+@pytest.fixture(params=EVERY_KIND, ids=_name)
+def every_site(
+    request: pytest.FixtureRequest, static_tree: StaticTree, collectstatic: CollectStatic
+) -> Site:
+    """The same, and a plain one with threads."""
     return _site(static_tree, collectstatic, *request.param)

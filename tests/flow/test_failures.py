@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.core.management import CommandError
 
 from tests.memory import FILES, MANIFEST, Site, denied, invalid, slow_down
 
@@ -407,11 +409,9 @@ def test_a_fifth_of_all_requests_may_fail(each_site: Site) -> None:
 
     # What fails in both rounds is left to the next run, which sends only that.
     for _ in range(9):
-        try:
+        with suppress(CommandError):
             each_site.deploy()
             break
-        except Exception as error:
-            assert "503: slow down" in str(error)
 
     assert len(failed) >= 12
     each_site.recover()

@@ -1,8 +1,9 @@
-"""An interrupted deploy: nothing pending is begun, nothing is published, the next sends the rest."""
+"""An interrupted deploy: nothing pending is begun, and the next run sends the rest."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,15 +38,15 @@ def _ctrl_c() -> Iterator[None]:
 
 
 @pytest.fixture
-def live(each_site: Site) -> Site:
+def live(every_site: Site) -> Site:
     """A live site, all of whose files have changed."""
     for text in ("first", "second"):
         for number in range(NUMBER):
-            each_site.tree.write(f"{number}.js", f"let {text}{number};".encode())
+            every_site.tree.write(f"{number}.js", f"let {text}{number};".encode())
         if text == "first":
-            each_site.deploy()
-    each_site.forget()
-    return each_site
+            every_site.deploy()
+    every_site.forget()
+    return every_site
 
 
 def interrupted(site: Site, **options: Any) -> str:
@@ -93,6 +94,10 @@ def test_a_signal_ends_it_with_one_line_and_the_next_run_sends_the_rest(
     assert live.bodies().items() >= before.items()
     assert list(temporary.iterdir()) == []
     sent = sum(stored.get(key) != version for key, version in live.state().items())
+    told = re.search(r" At least (\d+) of (\d+) objects were sent\.$", message)
+    assert told is not None
+    assert int(told[1]) == sent or (live.threads and int(told[1]) <= sent)
+    assert int(told[2]) == (2 * NUMBER if live.is_staged else NUMBER)
     live.recover()
     live.deploy()
     assert live.bodies().items() >= live.expected().items()

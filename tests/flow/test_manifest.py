@@ -259,7 +259,7 @@ class TestThisProcess:
         with staticfiles_storage.open("js/app.js") as content:
             assert content.read() == FILES["js/app.js"]
         assert live.called("GET") == ["js/app.js"]
-        assert caught.value
+        assert caught.value is not None
 
     def test_names_the_new_files_after_a_deploy(self, live: Site) -> None:
         live.deploy()

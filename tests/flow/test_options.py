@@ -392,7 +392,7 @@ class TestThreads:
 class TestRefused:
     def test_contradictions(self, site: Site) -> None:
         compares = "which sends everything and compares nothing."
-        for options, message in [
+        cases: list[tuple[dict[str, Any], str]] = [
             ({"check": True, "force": True}, f"--check can't go with --force, {compares}"),
             ({"check": True, "clear": True}, f"--check can't go with --clear, {compares}"),
             (
@@ -403,7 +403,8 @@ class TestRefused:
                 {"prune_older_than": 0},
                 "--prune-older-than only says what --prune deletes: add --prune.",
             ),
-        ]:
+        ]
+        for options, message in cases:
             assert site.fail(**options) == message
         assert site.bucket.calls == []
 

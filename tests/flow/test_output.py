@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -304,16 +305,8 @@ class TestUnmade:
         assert "403 Forbidden" in message
         assert each_manifest.called("PUT") == []
 
-    def test_a_manifest_that_is_none_is_said_too(self, each_manifest: Site) -> None:
-        each_manifest.put("staticfiles.json", b"{ half of")
-        message = each_manifest.fail()
-        assert "If it is the manifest of an earlier deploy that can't be loaded" in message
-        assert each_manifest.called("PUT") == []
-
 
 def test_a_style_sheet_in_a_folder_that_becomes_a_file_is_named(site: Site) -> None:
-    import shutil
-
     def change(_: object) -> None:
         shutil.rmtree(site.tree.path("css"))
         Path(site.tree.path("css")).write_bytes(b"")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -28,7 +30,7 @@ class ReadsToCompare(HashStrategy[Storage]):
 class Timeless(MemoryStorage):
     """Does not know when its files were written."""
 
-    get_modified_time = Storage.get_modified_time  # type: ignore[assignment]
+    get_modified_time = Storage.get_modified_time
 
 
 def make_old(site: Site, days: float) -> None:
@@ -211,9 +213,6 @@ class TestOlderThan:
     def test_storages_are_asked_in_whatever_time_zone(
         self, site: Site, zone: str, use_tz: bool, tmp_path: Any
     ) -> None:
-        import os
-        import time
-
         root = tmp_path / "deployed"
         root.mkdir()
         for name, hours in (("young.css", 1), ("old.css", 3)):

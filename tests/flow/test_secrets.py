@@ -107,7 +107,7 @@ def test_none_that_a_service_echoes_is_let_out(
             each_site.deploy(
                 strategy=STRATEGIES[each_site.kind],
                 prune=verb == "DELETE",
-                force=True if verb == "PUT" else False,
+                force=verb == "PUT",
                 verbosity=3,
                 traceback=debug,
             )

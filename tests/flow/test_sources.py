@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import CollectStatic, StaticTree
 from tests.memory import MANIFEST, Site
 
 LARGE = "large.bin"
@@ -136,8 +137,6 @@ def test_one_that_may_not_be_read_any_more_is_named(site: Site) -> None:
 
 def other_site(site: Site, name: str) -> Site:
     """Return a site with another tree and the same bucket, whose command is another object."""
-    from tests.command import CollectStatic, StaticTree
-
     tree = StaticTree(site.tree.root.with_name(name))
     command = CollectStatic(tree, pytest.MonkeyPatch())
     other = Site(tree, command, site.kind, site.location, site.threads)

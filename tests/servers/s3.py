@@ -16,16 +16,21 @@ from importlib import import_module
 
 from .process import ServerError
 
-SERVERS = ("moto", "localstack", "ceph")
+SERVERS = ("moto", "localstack", "ceph", "seaweedfs")
 # Those that run already, as the URL's scheme tells them apart.
 EMULATOR, LIVE = "emulator", "live"
 
 # What not every server can do, and which can. The reasons are in tests/README.md.
 ABILITIES: Mapping[str, frozenset[str]] = {
     "accounts": frozenset({"ceph"}),
+    "ACLs": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
     "anonymous requests": frozenset({"ceph", "moto", LIVE}),
-    "ETags of uploads in parts": frozenset({"localstack", "moto", EMULATOR, LIVE}),
+    "ETags of uploads in parts": frozenset({"localstack", "moto", "seaweedfs", EMULATOR, LIVE}),
     "any credentials": frozenset({"localstack", "moto", EMULATOR}),
+    "any key": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
+    "encryption by keys of KMS": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
+    "listings in the order of keys": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
+    "missing buckets": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
     "null characters in keys": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "public access blocks": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "signature version 2": frozenset({"localstack", "moto", EMULATOR}),

@@ -186,8 +186,8 @@ def test_no_header_of_s3_is_sent_but_those_that_the_page_says(deployed: Deployed
 
 
 @pytest.mark.parametrize("deployed", COMPATIBLE, indirect=True)
-def test_boto3_makes_no_request(deployed: Deployed) -> None:
-    engines = "obstore and awscrt" if deployed.says("default_acl") else "obstore"
+def test_boto3_sends_nothing_but_acls(deployed: Deployed) -> None:
+    engines = "obstore and boto3 (ACL)" if deployed.says("default_acl") else "obstore"
     assert f" requests by {engines}, " in deployed.ended.stdout
 
 

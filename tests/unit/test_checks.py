@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import patch
 
 import pytest
 from django.apps import AppConfig, apps
+from django.conf import settings as django_settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.files.storage import FileSystemStorage, Storage
 from django.test import override_settings
+from storages.backends.azure_storage import AzureStorage
+from storages.backends.gcloud import GoogleCloudStorage
+from storages.backends.s3 import S3Storage
 
 from collectfasta import settings as known_settings
 from collectfasta.checks import ALL_CHECKS, all_other_apps
 from collectfasta.strategies import Strategy
 from collectfasta.strategies.filesystem import FileSystemStrategy
+from collectfasta.strategies.hashing import HashingTwoPassStrategy
 
 S3 = "storages.backends.s3.S3Storage"
 FILESYSTEM = "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -25,6 +33,7 @@ TWO_PASSES = "collectfasta.strategies.hashing.TwoPassInMemoryStrategy"
 S3_TWO_PASSES = "collectfasta.strategies.boto3.Boto3ManifestMemoryStrategy"
 LOCAL_MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
 S3_MANIFEST = "storages.backends.s3.S3ManifestStaticStorage"
+SIGNED = f"{__name__}.SignedManifestStorage"
 TOO_LATE = ["django.contrib.staticfiles", "collectfasta"]
 
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
@@ -46,7 +55,18 @@ WRONG_SETTINGS |= {
     "collectfasta.W001": {"backend": S3_MANIFEST, "COLLECTFASTA_STRATEGY": S3_STRATEGY},
     "collectfasta.W002": {"COLLECTFASTA_THREAD": 8},
     "collectfasta.W003": {"COLLECTFASTA_CACHE": "default"},
+    "collectfasta.W004": {"STATICFILES_STORAGE": S3},
+    "collectfasta.W006": {"backend": SIGNED},
 }
+WRONG_SETTINGS |= {
+    "collectfasta.E012": {"CACHES": {"default": {"BACKEND": LOCMEM, "OPTIONS": ()}}},
+    "collectfasta.E013": {"backend": S3, "AWS_LOCATION": None},
+    "collectfasta.E015": {"backend": S3_MANIFEST, "COLLECTFASTA_STAGING_STORAGE": FILESYSTEM},
+}
+
+
+class SignedManifestStorage(ManifestFilesMixin, S3Storage):
+    """A manifest storage whose URLs are signed, as S3Storage's are by default."""
 
 
 class Unmakeable(FileSystemStorage):
@@ -311,3 +331,245 @@ class TestCacheLocation:
     def test_a_cache_of_another_class_is_left_alone(self) -> None:
         for backend in (LOCMEM, "missing.Cache", "django.conf.settings"):
             assert self.found(BACKEND=backend, LOCATION="staticfiles") == []
+
+
+def found_of_options(backend: str, options: Any, **settings: Any) -> list[str | None]:
+    """Return the ids of what the checks say of a storage's options."""
+    with override_settings(
+        STORAGES={"staticfiles": {"BACKEND": backend, "OPTIONS": options}}, **settings
+    ):
+        return [each.id for check in ALL_CHECKS for each in check(None)]
+
+
+class TestShapes:
+    """STORAGES, CACHES and what is in them may be anything."""
+
+    wrong: ClassVar[list[Any]] = [(), ({"default": {}},), [], "text", 1, None]
+
+    def test_each_is_named_with_what_it_is(self) -> None:
+        for wrong in self.wrong:
+            for setting, alias in (("STORAGES", "staticfiles"), ("CACHES", "default")):
+                entry = {"BACKEND": FILESYSTEM if setting == "STORAGES" else LOCMEM}
+                shapes = {
+                    setting: wrong,
+                    f"{setting}['{alias}']": {alias: wrong},
+                    f"{setting}['{alias}']['OPTIONS']": {alias: {**entry, "OPTIONS": wrong}},
+                }
+                for name, value in shapes.items():
+                    # Not announced: Django's own handlers could not take them.
+                    with patch.object(django_settings, setting, value):
+                        found = [each for check in ALL_CHECKS for each in check(None)]
+                        known_settings.secrets()
+                    (message,) = (each for each in found if each.id == "collectfasta.E012")
+                    assert message.msg == (
+                        f"{name} must be of type dict, found {type(wrong).__name__}."
+                    )
+
+    @pytest.mark.parametrize("backend", [None, 1, FileSystemStorage, ()])
+    def test_a_backend_is_a_dotted_path(self, backend: Any) -> None:
+        assert found_of_options(backend, {}) == ["collectfasta.E012"]
+
+    def test_what_is_missing_is_left_to_django(self) -> None:
+        with override_settings(STORAGES={}):
+            assert [each for check in ALL_CHECKS for each in check(None)] == []
+
+
+GOOGLE = "storages.backends.gcloud.GoogleCloudStorage"
+AZURE = "storages.backends.azure_storage.AzureStorage"
+
+
+class S3Located(S3Storage):
+    location = Path("static")
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        ("backend", "setting"),
+        [(S3, "AWS_LOCATION"), (GOOGLE, "GS_LOCATION"), (AZURE, "AZURE_LOCATION")],
+    )
+    @pytest.mark.parametrize("location", [None, Path("static"), b"static", 1])
+    def test_a_location_is_text(self, backend: str, setting: str, location: Any) -> None:
+        wrong = ["collectfasta.E013"]
+        assert found_of_options(backend, {"location": location}) == wrong
+        assert found_of_options(backend, {}, **{setting: location}) == wrong
+        assert found_of_options(backend, {"location": "static"}, **{setting: location}) == []
+
+    def test_an_attribute_of_the_class_counts_as_the_storage_reads_it(self) -> None:
+        message = only(backend=f"{__name__}.S3Located", AWS_LOCATION="static")
+        assert message.msg.startswith("The storage's attribute 'location' must be of type str")
+
+    def test_a_path_is_right_where_the_storage_takes_one(self, tmp_path: Path) -> None:
+        for location in (tmp_path, None):
+            assert found_of_options(FILESYSTEM, {"location": location}) == []
+
+    @pytest.mark.parametrize(
+        ("backend", "option", "setting", "name"),
+        [
+            (S3, "bucket_name", "AWS_STORAGE_BUCKET_NAME", "s3://assets/static/"),
+            (GOOGLE, "bucket_name", "GS_BUCKET_NAME", "gs://assets"),
+            (AZURE, "azure_container", "AZURE_CONTAINER", "https://x.blob.core.windows.net/assets"),
+        ],
+    )
+    def test_a_target_is_named_without_a_scheme(
+        self, backend: str, option: str, setting: str, name: str
+    ) -> None:
+        wrong = ["collectfasta.E013"]
+        assert found_of_options(backend, {option: name}) == wrong
+        assert found_of_options(backend, {}, **{setting: name}) == wrong
+        assert found_of_options(backend, {option: "assets"}) == []
+
+    def test_an_access_point_is_a_name(self) -> None:
+        arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/assets"
+        assert found_of_options(S3, {"bucket_name": arn}) == []
+
+    def test_the_option_and_the_name_are_told(self) -> None:
+        message = only(backend=S3, AWS_STORAGE_BUCKET_NAME="s3://assets/static")
+        assert message.msg.startswith("AWS_STORAGE_BUCKET_NAME is 's3://assets/static'")
+        assert message.hint == "Write 'assets'."
+
+
+class GoogleManifest(ManifestFilesMixin, GoogleCloudStorage):
+    pass
+
+
+class AzureManifest(ManifestFilesMixin, AzureStorage):
+    pass
+
+
+class OwnUrls(SignedManifestStorage):
+    def url(self, name: str, *args: Any, **kwargs: Any) -> str:
+        return f"/static/{name}"
+
+
+class TestSignedUrls:
+    @pytest.mark.parametrize(
+        ("storage", "options"),
+        [
+            (SignedManifestStorage, {}),
+            (SignedManifestStorage, {"custom_domain": "cdn", "cloudfront_key": "key"}),
+            (GoogleManifest, {}),
+            (AzureManifest, {"expiration_secs": 60}),
+        ],
+    )
+    def test_they_are_not_for_style_sheets(self, storage: type, options: dict[str, Any]) -> None:
+        backend = f"{__name__}.{storage.__name__}"
+        assert found_of_options(backend, options) == ["collectfasta.W006"]
+
+    @pytest.mark.parametrize(
+        ("storage", "options"),
+        [
+            (SignedManifestStorage, {"querystring_auth": False}),
+            (SignedManifestStorage, {"custom_domain": "cdn"}),
+            (GoogleManifest, {"querystring_auth": False}),
+            (GoogleManifest, {"default_acl": "publicRead"}),
+            (AzureManifest, {}),
+            (OwnUrls, {}),
+        ],
+    )
+    def test_other_urls_are(self, storage: type, options: dict[str, Any]) -> None:
+        assert found_of_options(f"{__name__}.{storage.__name__}", options) == []
+
+    def test_a_storage_that_writes_no_urls_may_sign_them(self) -> None:
+        for backend in (S3, GOOGLE, S3_MANIFEST):
+            assert found_of_options(backend, {}) == []
+
+
+class NoManifestTwoPasses(HashingTwoPassStrategy):
+    first_manifest_storage = FileSystemStorage
+    second_strategy = FileSystemStrategy
+
+
+class TestStagingWithoutAManifest:
+    def test_a_strategy_that_stages_so_is_refused(self) -> None:
+        strategy = f"{__name__}.NoManifestTwoPasses"
+        message = only(COLLECTFASTA_STRATEGY=strategy, backend=LOCAL_MANIFEST)
+        assert message.id == "collectfasta.E015"
+        assert strategy in message.msg
+
+    def test_it_is_right_for_a_storage_that_reads_none(self) -> None:
+        assert found(backend=S3, COLLECTFASTA_STAGING_STORAGE=FILESYSTEM) == []
+
+    def test_it_does_not_matter_where_nothing_is_staged(self) -> None:
+        assert found(backend=LOCAL_MANIFEST, COLLECTFASTA_STAGING_STORAGE=FILESYSTEM) == []
+
+
+class TestInstalled:
+    """Packages that are not there."""
+
+    @staticmethod
+    def hide(monkeypatch: pytest.MonkeyPatch, name: str, *modules: str) -> None:
+        for module in [*sys.modules]:
+            if f"{module}.".startswith((f"{name}.", *modules)):
+                monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setitem(sys.modules, name, None)
+
+    @pytest.mark.parametrize(
+        ("package", "backend", "extra"),
+        [
+            ("boto3", S3, "s3"),
+            ("boto3", S3_MANIFEST, "s3"),
+            ("google", GOOGLE, "google"),
+            ("azure", AZURE, "azure"),
+        ],
+    )
+    def test_the_extra_is_named(
+        self, monkeypatch: pytest.MonkeyPatch, package: str, backend: str, extra: str
+    ) -> None:
+        self.hide(monkeypatch, package, "storages.backends.")
+        (message,) = (each for each in found(backend=backend) if each.level == checks.ERROR)
+        assert message.id == "collectfasta.E014"
+        assert repr(package) in message.msg
+        assert message.hint == f'Run: pip install "Collectfasta[{extra}]".'
+
+    def test_a_storage_of_ones_own_needs_it_too(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "own_storage.py").write_text("from storages.backends.s3 import S3Storage\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        self.hide(monkeypatch, "boto3", "storages.backends.")
+        assert only(backend="own_storage.S3Storage").id == "collectfasta.E014"
+
+    def test_without_obstore_s3_is_slower(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("collectfasta.checks.find_spec", lambda name: None)
+        message = only(backend=S3)
+        assert message.id == "collectfasta.W005"
+        assert '"Collectfasta[s3]"' in str(message.hint)
+        assert found(backend=S3, COLLECTFASTA_S3_ENGINE="boto3") == found(backend=GOOGLE) == []
+
+
+def test_the_old_setting_is_fine_where_it_says_the_same() -> None:
+    assert found(STATICFILES_STORAGE=FILESYSTEM) == []
+
+
+class TestOtherApps:
+    @pytest.fixture(autouse=True)
+    def _app(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, parent in (
+            ("other", "django.contrib.staticfiles"),
+            ("friend", "collectfasta"),
+        ):
+            folder = tmp_path / name / "management" / "commands"
+            folder.mkdir(parents=True)
+            (folder / "collectstatic.py").write_text(
+                f"from {parent}.management.commands.collectstatic import Command\n"
+                "class Command(Command): pass\n"
+            )
+        monkeypatch.syspath_prepend(tmp_path)
+
+    @staticmethod
+    def found(*names: str) -> list[CheckMessage]:
+        return found(INSTALLED_APPS=[*names, "django.contrib.staticfiles"])
+
+    def test_one_whose_command_runs_is_an_error(self) -> None:
+        (message,) = self.found("other", "collectfasta")
+        assert message.id == "collectfasta.E011"
+        assert message.msg.startswith("'other'")
+
+    def test_one_whose_command_does_not_run_is_a_warning(self) -> None:
+        for names in (("collectfasta", "other"), ("friend", "collectfasta", "other")):
+            (message,) = self.found(*names)
+            assert message.id == "collectfasta.W007"
+            assert message.msg.startswith("'other'")
+
+    def test_one_whose_command_extends_this_one_is_right(self) -> None:
+        assert self.found("friend", "collectfasta") == []

@@ -14,9 +14,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from django.test import override_settings
 
-from collectfasta.redirection import RedirectedStage
+from collectfasta.deploy.stage import LocalStage, PatchedStage, Stage, make_stage
 from collectfasta.source import SourceFile
-from collectfasta.staging import LocalStage, Stage
 from collectfasta.strategies.base import HashStrategy, Strategy
 from collectfasta.strategies.filesystem import FileSystemStrategy
 from collectfasta.strategies.hashing import (
@@ -26,8 +25,8 @@ from collectfasta.strategies.hashing import (
     TwoPassFileSystemStrategy,
     TwoPassInMemoryStrategy,
     WithoutPrefixMixin,
-    find_storage_class,
 )
+from collectfasta.strategies.selection import find_storage_class
 from tests.unit.helpers import sources_of
 
 FILES = {"css/a.css": b"a { background: url(../a.png) }", "a.png": b"png"}
@@ -93,15 +92,15 @@ class TestStage:
         remote: ManifestStaticFilesStorage,
         strategy_class: type[HashingTwoPassStrategy],
     ) -> None:
-        with strategy_class(remote).stage(sources_of(FILES)) as stage:
-            assert isinstance(stage, RedirectedStage)
+        with make_stage(strategy_class(remote), sources_of(FILES)) as stage:
+            assert isinstance(stage, PatchedStage)
             assert len(post_process(stage)) == 4
 
     @pytest.mark.parametrize("first", [OwnInMemory, OwnInDirectory])
     def test_another_class_works_by_itself(
         self, remote: ManifestStaticFilesStorage, first: type
     ) -> None:
-        with made_with(InMemory, first, remote).stage(sources_of(FILES)) as stage:
+        with make_stage(made_with(InMemory, first, remote), sources_of(FILES)) as stage:
             assert isinstance(stage, LocalStage)
             names = post_process(stage)
             assert len(names) == 4
@@ -111,7 +110,7 @@ class TestStage:
     def test_another_class_is_given_a_temporary_location(
         self, remote: ManifestStaticFilesStorage, first: type, temporary: Path
     ) -> None:
-        with made_with(InMemory, first, remote).stage(sources_of(FILES)) as stage:
+        with make_stage(made_with(InMemory, first, remote), sources_of(FILES)) as stage:
             post_process(stage)
             storage: Any = stage.files[0].storage
             assert Path(storage.location).parent == temporary
@@ -119,14 +118,14 @@ class TestStage:
     def test_memory_writes_no_file(
         self, remote: ManifestStaticFilesStorage, temporary: Path
     ) -> None:
-        with InMemory(remote).stage(sources_of(FILES)) as stage:
+        with make_stage(InMemory(remote), sources_of(FILES)) as stage:
             post_process(stage)
             assert [each for each in temporary.rglob("*") if each.is_file()] == []
 
     def test_the_directory_can_be_read_by_nobody_else(
         self, remote: ManifestStaticFilesStorage, temporary: Path
     ) -> None:
-        with InDirectory(remote).stage(sources_of(FILES)) as stage:
+        with make_stage(InDirectory(remote), sources_of(FILES)) as stage:
             post_process(stage)
             (folder,) = temporary.iterdir()
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -139,7 +138,7 @@ class TestStage:
         temporary: Path,
         strategy_class: type[HashingTwoPassStrategy],
     ) -> None:
-        with strategy_class(remote).stage(sources_of(FILES)) as stage:
+        with make_stage(strategy_class(remote), sources_of(FILES)) as stage:
             post_process(stage)
 
         assert list(temporary.iterdir()) == []
@@ -152,7 +151,7 @@ class TestStage:
         error: type[BaseException],
     ) -> None:
         def fail_within_a_stage() -> None:
-            with InDirectory(remote).stage(sources_of(FILES)) as stage:
+            with make_stage(InDirectory(remote), sources_of(FILES)) as stage:
                 post_process(stage)
                 raise error
 
@@ -174,7 +173,7 @@ class TestStagingStorage:
 
         with (
             override_settings(COLLECTFASTA_STAGING_STORAGE=path),
-            strategy.stage(sources_of(FILES)) as stage,
+            make_stage(strategy, sources_of(FILES)) as stage,
         ):
             post_process(stage)
             assert type(stage.files[0].storage) is OwnInMemory
@@ -188,7 +187,7 @@ class TestStagingStorage:
 
         with (
             override_settings(STORAGES=storages, COLLECTFASTA_STAGING_STORAGE="local"),
-            InMemory(remote).stage(sources_of(FILES)) as stage,
+            make_stage(InMemory(remote), sources_of(FILES)) as stage,
         ):
             post_process(stage)
             storage: Any = stage.files[0].storage
@@ -204,7 +203,7 @@ class TestStagingStorage:
 
         with (
             override_settings(STORAGES=storages, COLLECTFASTA_STAGING_STORAGE="local"),
-            InMemory(remote).stage(sources_of(FILES)),
+            make_stage(InMemory(remote), sources_of(FILES)),
         ):
             pass
 

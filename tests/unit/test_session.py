@@ -129,6 +129,7 @@ class TestInterrupt:
             call_command(Command(interrupt))
         assert caught.value.returncode == STATUS
 
+    @pytest.mark.signals
     @pytest.mark.parametrize("is_process", [True, False])
     def test_by_sigterm_is_one_and_afterwards_as_before(
         self, error: io.StringIO, is_process: bool

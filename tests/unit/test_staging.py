@@ -14,9 +14,9 @@ from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestStaticF
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
-from collectfasta.redirection import RedirectedStage
+from collectfasta.deploy.stage import LocalStage, PatchedStage, Stage, without_originals
 from collectfasta.source import SourceFile
-from collectfasta.staging import LocalStage, Stage, walk, without_originals
+from collectfasta.stores.storage import walk
 from collectfasta.strategies.hashing import (
     FileSystemManifestFilesStorage,
     InMemoryManifestFilesStorage,
@@ -79,7 +79,7 @@ def remote(tmp_path: Path) -> Iterator[ManifestStaticFilesStorage]:
     assert list(root.iterdir()) == []
 
 
-Stager = Callable[[Any, list[SourceFile]], RedirectedStage]
+Stager = Callable[[Any, list[SourceFile]], PatchedStage]
 
 
 @pytest.fixture(params=["memory", "directory"])
@@ -114,7 +114,7 @@ class TestWhatIsHeld:
     ) -> None:
         sources = in_directory(tmp_path / "source", FILES)
 
-        files = staged(stage := RedirectedStage(remote, sources, scratch))
+        files = staged(stage := PatchedStage(remote, sources, scratch))
 
         paths = paths_of(stage)
         for source in sources:
@@ -127,7 +127,7 @@ class TestWhatIsHeld:
     ) -> None:
         sources = in_directory(tmp_path / "source", FILES)
 
-        staged(stage := RedirectedStage(remote, sources, scratch))
+        staged(stage := PatchedStage(remote, sources, scratch))
 
         assert set(walk(scratch)) == {paths_of(stage)[name] for name in REWRITTEN}
 
@@ -137,7 +137,7 @@ class TestWhatIsHeld:
         storage = PathlessStorage(FILES)
 
         files = staged(
-            stage := RedirectedStage(
+            stage := PatchedStage(
                 remote, [SourceFile(name, name, storage) for name in FILES], scratch
             )
         )
@@ -151,7 +151,7 @@ class TestWhatIsHeld:
         remote.__class__ = OtherNames
         sources = in_directory(tmp_path / "source", FILES)
 
-        files = staged(stage := RedirectedStage(remote, sources, scratch))
+        files = staged(stage := PatchedStage(remote, sources, scratch))
 
         assert paths_of(stage)["img/a.png"] == "hashed/a.png"
         assert files["hashed/a.png"].storage is sources[0].storage
@@ -162,7 +162,7 @@ class TestWhatIsHeld:
         def most_often_opened(number: int) -> int:
             files = {f"{each:03}.js": b"%03d" % each for each in range(number)}
             sources = in_directory(tmp_path / str(number), files, CountingStorage)
-            staged(RedirectedStage(remote, sources, scratch))
+            staged(PatchedStage(remote, sources, scratch))
             storage = sources[0].storage
             assert isinstance(storage, CountingStorage)
             return max(storage.opened.values())
@@ -173,7 +173,7 @@ class TestWhatIsHeld:
         self, remote: ManifestStaticFilesStorage, scratch: Storage
     ) -> None:
         # InMemoryStorage opens one object for all, with one position.
-        files = staged(stage := RedirectedStage(remote, sources_of(FILES), scratch))
+        files = staged(stage := PatchedStage(remote, sources_of(FILES), scratch))
 
         hashed = files[paths_of(stage)["img/a.png"]]
         with files["img/a.png"].open() as one, hashed.open() as other:
@@ -186,7 +186,7 @@ class TestWhatIsHeld:
         remote.__class__ = Unpacking
         sources = in_directory(tmp_path / "source", {"a.txt.gz": gzip.compress(b"unpacked")})
 
-        files = staged(RedirectedStage(remote, sources, scratch))
+        files = staged(PatchedStage(remote, sources, scratch))
 
         assert content_of(files["a.txt"]) == b"unpacked"
 
@@ -215,7 +215,7 @@ class TestTheStoragesOwnMethods:
         """What a class that overrides ``post_process()`` sees of the storage."""
         remote.__class__ = Looking
         sources = in_directory(tmp_path / "source", FILES)
-        staged(RedirectedStage(remote, sources, InMemoryStorage()))
+        staged(PatchedStage(remote, sources, InMemoryStorage()))
         seen: dict[str, Any] = remote.seen  # type: ignore[attr-defined]
         return seen
 
@@ -256,7 +256,7 @@ class TestTheStoragesOwnMethods:
         assert remote.base_url == "/static/"
         before = {*vars(remote)}
 
-        staged(RedirectedStage(remote, in_directory(tmp_path / "s", FILES), InMemoryStorage()))
+        staged(PatchedStage(remote, in_directory(tmp_path / "s", FILES), InMemoryStorage()))
 
         assert {*vars(remote)} == before
         assert remote.manifest_storage is remote
@@ -265,7 +265,7 @@ class TestTheStoragesOwnMethods:
     def test_they_are_back_after_post_processing_that_is_given_up(
         self, remote: ManifestStaticFilesStorage, tmp_path: Path
     ) -> None:
-        stage = RedirectedStage(remote, in_directory(tmp_path / "s", FILES), InMemoryStorage())
+        stage = PatchedStage(remote, in_directory(tmp_path / "s", FILES), InMemoryStorage())
         steps = iter(stage.post_process(dry_run=False))
         next(steps)
         assert remote.exists("img/a.png")
@@ -315,8 +315,8 @@ class TestDryRun:
     ) -> None:
         sources = in_directory(tmp_path / "source", FILES)
 
-        dry = staged(RedirectedStage(remote, sources, InMemoryStorage()), dry_run=True)
-        real = staged(RedirectedStage(remote, sources, InMemoryStorage()))
+        dry = staged(PatchedStage(remote, sources, InMemoryStorage()), dry_run=True)
+        real = staged(PatchedStage(remote, sources, InMemoryStorage()))
 
         assert set(dry) == set(real)
         assert len(dry) == 2 * len(FILES)
@@ -327,7 +327,7 @@ class TestDryRun:
         remote.__class__ = Looking
         sources = in_directory(tmp_path / "source", FILES)
 
-        dry = staged(RedirectedStage(remote, sources, InMemoryStorage()), dry_run=True)
+        dry = staged(PatchedStage(remote, sources, InMemoryStorage()), dry_run=True)
 
         # Django's part of it does nothing then.
         assert set(dry) == set(FILES)
@@ -367,7 +367,7 @@ class TestShortcuts:
         monkeypatch.setattr(HashedFilesMixin, "file_hash", count)
         sources = in_directory(tmp_path / "source", self.REFERENCES)
 
-        staged(RedirectedStage(remote, sources, InMemoryStorage()))
+        staged(PatchedStage(remote, sources, InMemoryStorage()))
 
         assert hashed[len(PNG)] == 1
 
@@ -381,7 +381,7 @@ class TestShortcuts:
         save_all(local, sources)
         list(local.post_process(found))
 
-        staged(RedirectedStage(remote, sources, InMemoryStorage()))
+        staged(PatchedStage(remote, sources, InMemoryStorage()))
 
         assert remote.asked == local.asked  # type: ignore[attr-defined]
 
@@ -393,7 +393,7 @@ class TestShortcuts:
         found = {each.name: (each.storage, each.path) for each in sources}
         save_all(local, sources)
 
-        stage = RedirectedStage(remote, sources, InMemoryStorage())
+        stage = PatchedStage(remote, sources, InMemoryStorage())
 
         assert list(stage.post_process(dry_run=False)) == list(local.post_process(found))
 
@@ -404,7 +404,7 @@ class TestManifest:
     ) -> None:
         sources = in_directory(tmp_path / "source", FILES)
 
-        staged(stage := RedirectedStage(remote, sources[::-1], InMemoryStorage()))
+        staged(stage := PatchedStage(remote, sources[::-1], InMemoryStorage()))
 
         assert list(paths_of(stage)) == sorted(FILES)
 
@@ -413,7 +413,7 @@ class TestManifest:
     ) -> None:
         sources = in_directory(tmp_path / "source", FILES)
 
-        files = staged(stage := RedirectedStage(remote, sources, InMemoryStorage()))
+        files = staged(stage := PatchedStage(remote, sources, InMemoryStorage()))
 
         assert stage.manifest is not None
         assert stage.manifest.name == "staticfiles.json"
@@ -425,7 +425,7 @@ class TestManifest:
         remote.__class__ = OwnManifest
         sources = in_directory(tmp_path / "source", FILES)
 
-        staged(stage := RedirectedStage(remote, sources, InMemoryStorage()))
+        staged(stage := PatchedStage(remote, sources, InMemoryStorage()))
         assert stage.manifest is None
         published = {each.name: content_of(each) for each in stage.publish()}
 
@@ -438,7 +438,7 @@ class TestManifest:
         remote.__class__ = AsFile
         sources = in_directory(tmp_path / "source", FILES)
 
-        files = staged(stage := RedirectedStage(remote, sources, InMemoryStorage()))
+        files = staged(stage := PatchedStage(remote, sources, InMemoryStorage()))
 
         assert paths_of(stage) == {}
         assert "staticfiles.json" not in files
@@ -448,20 +448,20 @@ class TestManifest:
     ) -> None:
         sources = in_directory(tmp_path / "source", FILES)
 
-        staged(stage := RedirectedStage(remote, sources, InMemoryStorage()))
+        staged(stage := PatchedStage(remote, sources, InMemoryStorage()))
 
         assert stage.publish() == []
 
-    def test_a_withdrawn_one_is_forgotten_by_the_storage(
+    def test_a_restored_storage_has_forgotten_it(
         self, remote: ManifestStaticFilesStorage, tmp_path: Path
     ) -> None:
         remote.hashed_files, remote.manifest_hash = {"old.css": "old.1.css"}, "1"
         staged(
-            stage := RedirectedStage(remote, in_directory(tmp_path / "s", FILES), InMemoryStorage())
+            stage := PatchedStage(remote, in_directory(tmp_path / "s", FILES), InMemoryStorage())
         )
         assert set(remote.hashed_files) == set(FILES)
 
-        stage.withdraw()
+        stage.restore()
 
         assert remote.hashed_files == {"old.css": "old.1.css"}
         assert remote.manifest_hash == "1"
@@ -487,7 +487,7 @@ def test_hashed_files_alone_are_those_that_the_manifest_names(
     remote: ManifestStaticFilesStorage, tmp_path: Path
 ) -> None:
     sources = in_directory(tmp_path / "source", FILES)
-    staged(stage := RedirectedStage(remote, sources, InMemoryStorage()))
+    staged(stage := PatchedStage(remote, sources, InMemoryStorage()))
 
     names = {each.name for each in without_originals(stage)}
 
@@ -592,7 +592,7 @@ class TestLocalStage:
 
         assert list(paths_of(stage)) == sorted(FILES)
 
-    def test_the_storage_knows_the_names_until_it_is_withdrawn(
+    def test_the_storage_knows_the_names_until_it_is_restored(
         self, remote: ManifestStaticFilesStorage, sources: list[SourceFile]
     ) -> None:
         stage = LocalStage(remote, sources, InMemoryManifestFilesStorage(), is_fresh=True)
@@ -600,7 +600,7 @@ class TestLocalStage:
         assert remote.hashed_files == paths_of(stage)
         assert stage.hashed_files == paths_of(stage)
 
-        stage.withdraw()
+        stage.restore()
 
         assert remote.hashed_files == {}
 
@@ -610,7 +610,7 @@ class TestLocalStage:
         stage = LocalStage(InMemoryStorage(), sources, InMemoryStorage(), is_fresh=True)
 
         files = staged(stage)
-        stage.withdraw()
+        stage.restore()
 
         assert set(files) == set(FILES)
         assert stage.manifest is None

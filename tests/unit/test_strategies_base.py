@@ -25,8 +25,6 @@ from collectfasta.strategies.base import (
     Strategy,
     load_strategy,
 )
-from tests.conftest import CollectStatic, StaticTree
-from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.unit.caches import CountingCache, caches_of
 from tests.unit.helpers import each_storage, in_memory
 
@@ -350,7 +348,7 @@ class TestUpload:
         storage = make(tmp_path)
         storage.save("a.css", ContentFile(b"before"))
         strategy = PlainStrategy(storage)
-        with strategy.exact_names():
+        with strategy.store.exact_names():
             strategy.upload(SourceFile("b.css", "a.css", in_memory({"b.css": CONTENT})))
         assert content_of(storage, "a.css") == CONTENT
         assert storage.listdir("") == ([], ["a.css"])
@@ -361,7 +359,7 @@ class TestUpload:
     ) -> None:
         storage = make(tmp_path)
         storage.save("a.css", ContentFile(b"before"))
-        with PlainStrategy(storage).exact_names():
+        with PlainStrategy(storage).store.exact_names():
             pass
         assert storage.save("a.css", ContentFile(b"after")) != "a.css"
 
@@ -371,14 +369,14 @@ class TestUpload:
     ) -> None:
         storage = make(tmp_path)
         storage.save("a.css", ContentFile(b"before"))
-        with pytest.raises(MissingError), PlainStrategy(storage).exact_names():
+        with pytest.raises(MissingError), PlainStrategy(storage).store.exact_names():
             raise MissingError
         assert storage.save("a.css", ContentFile(b"after")) != "a.css"
 
     def test_a_storage_that_saves_under_another_name_is_an_error(self) -> None:
         strategy = PlainStrategy(RenamingStorage())
         source = SourceFile("a.css", "a.css", in_memory({"a.css": CONTENT}))
-        with pytest.raises(ValueError, match=r"'my-a\.css'"), strategy.exact_names():
+        with pytest.raises(ValueError, match=r"'my-a\.css'"), strategy.store.exact_names():
             strategy.upload(source)
 
     def test_the_target_storage_is_used_and_wrapped_once(self) -> None:
@@ -403,16 +401,16 @@ class TestDefaults:
         assert PlainStrategy(InMemoryStorage()).list_remote(["a.css"]) is None
 
     def test_nothing_is_remembered(self) -> None:
-        assert PlainStrategy(InMemoryStorage()).target_id is None
+        assert PlainStrategy(InMemoryStorage()).store.identity is None
 
     def test_the_target_is_called_by_its_class(self) -> None:
-        assert PlainStrategy(InMemoryStorage()).target_name == "InMemoryStorage"
+        assert PlainStrategy(InMemoryStorage()).store.url == "InMemoryStorage"
 
     def test_requests_are_not_counted(self) -> None:
-        assert PlainStrategy(InMemoryStorage()).requests_made is None
+        assert PlainStrategy(InMemoryStorage()).store.requests is None
 
     def test_files_are_sent_inline(self) -> None:
-        assert PlainStrategy.default_threads == 0
+        assert PlainStrategy(InMemoryStorage()).store.default_threads == 0
 
     def test_arguments_are_not_changed(self) -> None:
         task = ("a.css", "prefix/a.css", InMemoryStorage())
@@ -453,15 +451,6 @@ class TestDefaults:
 
     def test_without_a_location_it_can_not_be_told_what_is_stored(self) -> None:
         assert PlainStrategy(Storage()).list_stored() is None
-
-    def test_secrets_are_the_texts_in_the_named_attributes(self) -> None:
-        class SecretiveStorage(InMemoryStorage):
-            password, token, key, user, credential = "pw", "", None, "me", object()
-
-        class SecretiveStrategy(PlainStrategy):
-            secret_attributes = ("password", "token", "key", "credential", "missing")
-
-        assert SecretiveStrategy(SecretiveStorage()).secrets == ["pw"]
 
 
 class TestDisabledStrategy:
@@ -527,104 +516,6 @@ class TestLoadStrategy:
             load_strategy("strategy_that_lacks.Strategy")
         assert "'strategy_that_lacks.Strategy'" in str(raised.value)
         assert "a_library_that_is_missing" in str(raised.value)
-
-
-class DirectoryStrategy(CachingHashStrategy[FileSystemStorage]):
-    """A strategy as users have written them for a directory.
-
-    Attributes:
-        calls: The hooks that were called in all runs, with their arguments.
-    """
-
-    calls: ClassVar[list[tuple[str, ...]]] = []
-
-    def get_remote_file_hash(self, prefixed_path: str) -> str | None:
-        try:
-            return self.get_local_file_hash(prefixed_path, self.remote_storage)
-        except FileNotFoundError:
-            return None
-
-    def pre_should_copy_hook(self) -> None:
-        self.calls.append(("pre",))
-
-    def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
-        super().post_copy_hook(path, prefixed_path, local_storage)
-        self.calls.append(("post", path, prefixed_path))
-
-    def on_skip_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
-        self.calls.append(("skip", path, prefixed_path))
-
-    def copy_args_hook(self, args: tuple[str, str, Storage]) -> tuple[str, str, Storage]:
-        path, prefixed_path, storage = args
-        return path, f"v2/{prefixed_path}", storage
-
-
-class TestCommand:
-    @pytest.fixture(autouse=True)
-    def _no_calls_yet(self) -> None:
-        DirectoryStrategy.calls.clear()
-
-    @pytest.mark.parametrize("threads", [0, 8])
-    def test_the_hooks_are_called_around_each_file(
-        self,
-        collectstatic: CollectStatic,
-        filesystem: FileSystemCloud,
-        static_tree: StaticTree,
-        threads: int,
-    ) -> None:
-        static_tree.write("a.css", b"x")
-        collectstatic(filesystem, strategy=DirectoryStrategy, threads=threads)
-        collectstatic(filesystem, strategy=DirectoryStrategy, threads=threads)
-        assert filesystem.keys() == ["v2/a.css"]
-        assert DirectoryStrategy.calls == [
-            ("pre",),
-            ("post", "a.css", "v2/a.css"),
-            ("pre",),
-            ("skip", "a.css", "v2/a.css"),
-        ]
-
-    def test_a_dry_run_writes_no_entry_and_no_file(
-        self,
-        collectstatic: CollectStatic,
-        filesystem: FileSystemCloud,
-        static_tree: StaticTree,
-    ) -> None:
-        filesystem.put("v2/a.css", b"x")
-        static_tree.write("a.css", b"x")
-        static_tree.write("b.css", b"x")
-        run = collectstatic(
-            filesystem,
-            strategy=DirectoryStrategy,
-            dry_run=True,
-            settings={"CACHES": caches_of("CountingCache")},
-        )
-        assert "Pretending to copy" in run.stdout
-        assert set(caches["default"].trips) == {"get"}  # type: ignore[attr-defined]
-        assert filesystem.keys() == ["v2/a.css"]
-
-    @pytest.mark.parametrize("threads", [0, 8])
-    def test_a_cache_that_is_down_changes_nothing(
-        self,
-        collectstatic: CollectStatic,
-        filesystem: FileSystemCloud,
-        static_tree: StaticTree,
-        caplog: pytest.LogCaptureFixture,
-        threads: int,
-    ) -> None:
-        filesystem.put("v2/same.css", b"x")
-        filesystem.put("v2/changed.css", b"old")
-        for name in ("same.css", "changed.css", "missing.css"):
-            static_tree.write(name, b"x")
-        run = collectstatic(
-            filesystem,
-            strategy=DirectoryStrategy,
-            threads=threads,
-            settings={"CACHES": caches_of("DownCache")},
-        )
-        assert "2 static files copied" in run.stdout
-        assert "1 unmodified" in run.stdout
-        assert {stored.body for stored in filesystem.objects().values()} == {b"x"}
-        assert len(caplog.records) == 1
 
 
 def test_a_strategy_that_lacks_its_method_can_not_be_made() -> None:

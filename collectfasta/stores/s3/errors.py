@@ -19,7 +19,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as UnconnectedError
 from botocore.parsers import ResponseParserError
 
-from collectfasta.errors import StoreError, describe
+from collectfasta.errors import CollectfastaError, StoreError, describe, printable
 from collectfasta.stores.s3.connection import NOWHERE, SLOW_LINE, UnsupportedError
 from collectfasta.stores.store import TRANSIENT_STATUSES, Store
 
@@ -150,7 +150,8 @@ def _of_answer(store: Store, operation: str, status: int, code: str, message: st
     if operation in _UPLOADS and _NO_CHECKSUM.search(message):
         raise UnsupportedError("the bucket asks for checksums", permanent=True)
     what = f"An error occurred ({code}) when calling the {operation} operation"
-    refusal = _refusal(store, status, code, operation, f"ClientError: {what}: {message}")
+    told = CollectfastaError(f"ClientError: {what}: {message}")
+    refusal = _refusal(store, status, code, operation, describe(told, store.secrets))
     if operation == "DeleteObjects" and is_unsupported(refusal):
         raise UnsupportedError("deleting many objects at once")
     return refusal
@@ -180,7 +181,7 @@ def _refusal(store: Store, status: int | None, code: str, operation: str, text: 
     return StoreError(
         text,
         # Without a code botocore repeats the status.
-        kind=" ".join(words).strip() if status else "ClientError",
+        kind=printable(" ".join(words).strip()) if status else "ClientError",
         transient=status in TRANSIENT_STATUSES or bool(_TRANSIENT_CODES.fullmatch(code)),
         advice=_explain_role(code, operation, text)
         or _explain_code(store.storage, store.url, code, operation),
