@@ -367,7 +367,10 @@ class TestRecorder:
 
     def test_fail_reaches_the_storage(self, s3_obstore: S3Cloud) -> None:
         s3_obstore.recorder.fail(lambda request: request.method == "PUT", 403)
-        with override_settings(STORAGES=s3_obstore.storages()), pytest.raises(Exception, match="403"):
+        with (
+            override_settings(STORAGES=s3_obstore.storages()),
+            pytest.raises(Exception, match="403"),
+        ):
             save(storages["staticfiles"], "a", b"1")
 
         assert s3_obstore.keys() == []
