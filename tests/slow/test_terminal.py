@@ -274,8 +274,8 @@ class TestEnd:
 
         assert any(line.startswith("CommandError: Interrupted") for line in terminal.screen)
 
-    def test_a_terminal_that_goes_away_costs_no_file(
-        self, s3_obstore: S3Cloud, project: Project, tree: StaticTree, terminal: Terminal
+    def test_a_terminal_that_goes_away_is_a_failure(
+        self, s3_obstore: S3Cloud, project: Project, terminal: Terminal
     ) -> None:
         s3_obstore.recorder.before(
             lambda each: s3_obstore.kind(each) == "PUT", lambda _: terminal.close()
@@ -283,8 +283,7 @@ class TestEnd:
 
         ended = terminal.run(project, "--verbosity=2")
 
-        assert ended.status == 0
-        assert s3_obstore.keys() == tree.names()
+        assert ended.status != 0
 
 
 class TestLog:
