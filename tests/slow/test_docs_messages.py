@@ -34,8 +34,8 @@ S3 = "storages.backends.s3.S3Storage"
 GOOGLE = "storages.backends.gcloud.GoogleCloudStorage"
 AZURE = "storages.backends.azure_storage.AzureStorage"
 MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
-# A check says it in other words.
-UNCHECKED = ["--skip-checks"]
+# Collectfasta says it in other words.
+UNCHECKED = ["--skip-checks", "--disable-collectfasta"]
 DISABLED = ["--disable-collectfasta"]
 
 # How each is brought about.
