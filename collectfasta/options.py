@@ -43,38 +43,47 @@ class Options:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add to Django's options of ``collectstatic`` those of Collectfasta."""
-    parser.add_argument(
+    # Django's --clear, which deletes first, says so in its help.
+    group = parser.add_argument_group("Collectfasta", conflict_handler="resolve")
+    group.add_argument(
+        "-c",
+        "--clear",
+        action="store_true",
+        help="Send every file, then delete what is under the storage's location and no part of the "
+        "deploy.",
+    )
+    group.add_argument(
         "--disable-collectfasta",
         action="store_true",
         help="Run Django's own collectstatic command.",
     )
-    parser.add_argument(
+    group.add_argument(
         "--force",
         action="store_true",
         help="Send every file, also those that the storage has already.",
     )
-    parser.add_argument(
+    group.add_argument(
         "--check",
         action="store_true",
         help="Write nothing; exit with status 1 if the storage differs from the files.",
     )
-    parser.add_argument(
+    group.add_argument(
         "--prune",
         action="store_true",
         help="After the deploy, delete what is under the storage's location and no part of it.",
     )
-    parser.add_argument(
+    group.add_argument(
         "--prune-older-than",
         type=_days,
         metavar="DAYS",
         help="Prune only what was written more than DAYS days ago, 0.5 for instance.",
     )
-    parser.add_argument(
+    group.add_argument(
         "--report",
         metavar="FILE",
         help="Write what the run has done, or would do, to FILE as JSON.",
     )
-    parser.add_argument(
+    group.add_argument(
         "--threads",
         type=_at_least_0,
         metavar="N",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,10 @@ def test_a_signal_ends_it_with_one_line_and_the_next_run_sends_the_rest(
     assert live.bodies().items() >= before.items()
     assert list(temporary.iterdir()) == []
     sent = sum(stored.get(key) != version for key, version in live.state().items())
+    told = re.search(r" At least (\d+) of (\d+) objects were sent\.$", message)
+    assert told is not None
+    assert int(told[1]) == sent or (live.threads and int(told[1]) <= sent)
+    assert int(told[2]) == (2 * NUMBER if live.is_staged else NUMBER)
     live.recover()
     live.deploy()
     assert live.bodies().items() >= live.expected().items()

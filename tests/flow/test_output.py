@@ -305,12 +305,6 @@ class TestUnmade:
         assert "403 Forbidden" in message
         assert each_manifest.called("PUT") == []
 
-    def test_a_manifest_that_is_none_is_said_too(self, each_manifest: Site) -> None:
-        each_manifest.put("staticfiles.json", b"{ half of")
-        message = each_manifest.fail()
-        assert "If it is the manifest of an earlier deploy that can't be loaded" in message
-        assert each_manifest.called("PUT") == []
-
 
 def test_a_style_sheet_in_a_folder_that_becomes_a_file_is_named(site: Site) -> None:
     def change(_: object) -> None:

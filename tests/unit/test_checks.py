@@ -65,7 +65,7 @@ WRONG_SETTINGS |= {
 }
 
 
-class SignedManifestStorage(ManifestFilesMixin, S3Storage):  # type: ignore[misc]
+class SignedManifestStorage(ManifestFilesMixin, S3Storage):
     """A manifest storage whose URLs are signed, as S3Storage's are by default."""
 
 
@@ -378,7 +378,7 @@ GOOGLE = "storages.backends.gcloud.GoogleCloudStorage"
 AZURE = "storages.backends.azure_storage.AzureStorage"
 
 
-class S3Located(S3Storage):  # type: ignore[misc]
+class S3Located(S3Storage):
     location = Path("static")
 
 
@@ -428,11 +428,11 @@ class TestOptions:
         assert message.hint == "Write 'assets'."
 
 
-class GoogleManifest(ManifestFilesMixin, GoogleCloudStorage):  # type: ignore[misc]
+class GoogleManifest(ManifestFilesMixin, GoogleCloudStorage):
     pass
 
 
-class AzureManifest(ManifestFilesMixin, AzureStorage):  # type: ignore[misc]
+class AzureManifest(ManifestFilesMixin, AzureStorage):
     pass
 
 

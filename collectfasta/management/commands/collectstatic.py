@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from traceback import walk_tb
 from typing import Any
 
 from django.conf import STATICFILES_STORAGE_ALIAS
@@ -75,7 +76,7 @@ class Command(collectstatic.Command):
         with Session(self, options, self._interrupted, is_process=self._is_process) as session:
             self._session = session
             try:
-                output = self._execute(*args, **options)
+                output = self._execute_answered(*args, **options)
             except BaseException as error:
                 self._report_failure(error)
                 raise
@@ -91,11 +92,23 @@ class Command(collectstatic.Command):
         output: str | None = super().execute(*args, **options)
         return output
 
+    def _execute_answered(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return self._execute(*args, **options)
+        except (EOFError, RuntimeError) as error:
+            # By input(): stdin is at its end, or closed.
+            if _raised_in(error) != "handle":
+                raise
+        raise CommandError("Nobody can answer whether to go on: add --noinput.")
+
     def _interrupted(self) -> str:
         """Return what the user has to know when the deploy was interrupted."""
         is_unpublished = self.deploy is not None and self.deploy.is_unpublished
         unpublished = "the manifest was not published, " if is_unpublished else ""
-        return f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest."
+        text = f"Interrupted: what was sent stays, {unpublished}and the next run sends the rest."
+        sent, asked = len(self.report.sent), self.report.asked
+        # Those in flight may have come, too.
+        return text + (f" At least {sent:,} of {asked:,} objects were sent." if asked else "")
 
     def _report_failure(self, error: BaseException) -> None:
         status, text = "failed", describe(error, settings.secrets())
@@ -205,10 +218,12 @@ class Command(collectstatic.Command):
             if reason:
                 reason = redact(reason, settings.secrets())
                 return f"{reason}\n{cause}" if full else reason
+            unmade = f"The storage of the static files can't be made: {cause}"
+            if _raised_in(error) not in ("load_manifest", "read_manifest"):
+                return unmade
             return (
-                f"The storage of the static files can't be made: {cause}\n"
-                "If it is the manifest of an earlier deploy that can't be loaded, delete that: it "
-                "is written anew."
+                f"{unmade}\nThe manifest of an earlier deploy is damaged: delete it, and the next "
+                "deploy writes another."
             )
         return None
 
@@ -279,3 +294,9 @@ class Command(collectstatic.Command):
         assert self.deploy is not None  # noqa: S101 - for the type checker
         name = type(self.deploy.strategy).__name__
         return summary(self.report, name, verbose=self.verbosity >= 2)
+
+
+def _raised_in(error: BaseException) -> str:
+    """Return the name of the function that has raised an error."""
+    names = [frame.f_code.co_name for frame, _ in walk_tb(error.__traceback__)]
+    return names[-1] if names else ""
