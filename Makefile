@@ -80,14 +80,15 @@ test: servers lint ## run lint, types, and the unit, flow, contract and end-to-e
 test-slow: servers ## run everything else, on stricter servers too
 	$(BIN)/python -m pytest $(AT_A_TIME) tests/slow
 	$(BIN)/python -m pytest $(AT_A_TIME) -m slow tests/unit tests/flow tests/contract tests/end_to_end
-	$(MAKE) test-localstack test-ceph test-django test-packages docs
+	$(MAKE) test-localstack test-ceph test-seaweedfs test-django test-packages docs
 
 # Which tests these are, and what is left out where: see tests/README.md.
 S3_SUITE = $(BIN)/python -m pytest $(AT_A_TIME) -m
 
 .PHONY: test-localstack
 test-localstack: servers $(VENV)-localstack/.ready ## run the S3 suite on LocalStack, which verifies checksums
-	COLLECTFASTA_TEST_S3=localstack $(S3_SUITE) "s3 and not slow" tests/contract tests/end_to_end
+	COLLECTFASTA_TEST_S3=localstack $(S3_SUITE) "s3 and not slow and not staging" \
+	    tests/contract tests/end_to_end
 
 # LocalStack needs a newer Python than the rest, and other releases of what both use.
 IS_NEW := import ensurepip, sys; sys.exit(sys.version_info < (3, 13))

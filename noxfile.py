@@ -31,26 +31,8 @@ PYTHONS = ["3.10", "3.12", "3.13"]
 MORE_PYTHONS = ["3.11", "3.14"]
 LOWEST = "lowest versions"
 
-# What touches Django, the storages and the SDKs where their versions differ: each cloud, all
-# engines of S3, manifests and their staging, --clear, dry runs, caches, the command's own output.
-FUNCTIONAL = [
-    f"tests/functional/test_{module}.py"
-    for module in (
-        "azure_objects",
-        "command",
-        "custom_strategies",
-        "filesystem_clear",
-        "gcs_objects",
-        "manifest_classes",
-        "manifest_equality",
-        "options_check",
-        "promises",
-        "s3_clear",
-        "s3_engines_crt",
-        "s3_engines_equality",
-        "storage_cache",
-    )
-]
+# Where versions differ: what `make test` runs. What is slow is about processes, disks and docs.
+SUITES = ["tests/unit", "tests/flow", "tests/contract", "tests/end_to_end"]
 
 # Unit tests of the project itself, which no version makes a difference to.
 OF_THE_PROJECT = [
@@ -59,6 +41,7 @@ OF_THE_PROJECT = [
         "benchmarks_*",
         "coverage_gate",
         "docs_*",
+        "loop",
         "readme",
         "reliability_table",
         "s3_servers",
@@ -100,10 +83,10 @@ find_pyenv()
 @nox.session
 @nox.parametrize("python,versions", combinations())
 def tests(session: nox.Session, versions: str) -> None:
-    """Run the unit tests, a selection of the functional ones, and Django's own of staticfiles."""
+    """Run the tests that `make test` runs, and Django's own of staticfiles."""
     session.install("--quiet", "--requirement", requirements(session, versions))
     session.install("--quiet", "--no-build-isolation", "--no-deps", "--editable", ".")
-    selection = session.posargs or ["tests/unit", *OF_THE_PROJECT, *FUNCTIONAL]
+    selection = session.posargs or ["-m", "not slow", *OF_THE_PROJECT, *SUITES]
     session.run("python", "-m", "pytest", "--numprocesses=2", "--dist=loadscope", *selection)
     session.run("python", "tests/django/run.py", "--here")
 
