@@ -80,7 +80,7 @@ test: servers lint ## run lint, types, and the unit, flow, contract and end-to-e
 test-slow: servers ## run everything else, on stricter servers too
 	$(BIN)/python -m pytest $(AT_A_TIME) tests/slow
 	$(BIN)/python -m pytest $(AT_A_TIME) -m slow tests/unit tests/flow tests/contract tests/end_to_end
-	$(MAKE) test-localstack test-ceph test-django test-packages docs
+	$(MAKE) test-localstack test-ceph test-seaweedfs test-django test-packages docs
 
 # Which tests these are, and what is left out where: see tests/README.md.
 S3_SUITE = $(BIN)/python -m pytest $(AT_A_TIME) -m
