@@ -32,7 +32,7 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)} - {501, 505})
 _MOST_FOLDERS = 50
 
 # What parsers and their callers raise for an answer of another shape.
-_OTHER_SHAPE = (
+OTHER_SHAPE = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -273,7 +273,7 @@ def reading_listing(*others: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except _OTHER_SHAPE as error:
+    except OTHER_SHAPE as error:
         if isinstance(error, others):
             raise
         raise NoListingError(
@@ -487,8 +487,13 @@ def _list_folder(store: Store, wanted: Container[str], folder: str) -> list[Entr
     if folder.endswith("/"):
         return [*_hits(store.list_all(folder), wanted)]
     # It is a file.
-    listed = store.head(folder)
-    return [Entry(folder, listed)] if listed else []
+    if type(store).seeks:
+        # It only turned out not to: nothing is known of its order.
+        listed = store.head(folder)
+        return [Entry(folder, listed)] if listed else []
+    # It comes before all whose names begin with its own.
+    first = islice(store.list_all(folder), 1)
+    return [entry for entry in first if entry.key == folder]
 
 
 def _hits(entries: Page | Iterable[Entry], wanted: Container[str]) -> Iterator[Entry]:
