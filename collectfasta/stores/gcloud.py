@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import NoneType
-from typing import Any
+from typing import Any, ClassVar
 
 from google.api_core.exceptions import (
     BadRequest,
@@ -88,6 +88,7 @@ class GoogleStore(CloudStore):
     Objects are compared by size and MD5, composite ones, which have no MD5, by CRC32C.
     """
 
+    service: ClassVar[str] = "Google Cloud Storage"
     missing = (FileNotFoundError, NotFound)
 
     def __init__(self, storage: Any) -> None:

@@ -17,9 +17,9 @@ ATTEMPTS = 5
 CONNECT_SECONDS = 20
 READ_SECONDS = 60
 
-# Of a larger body each piece has the time to connect, in which bytes would have to leave at once.
-# And the system takes some megabytes at once, and sends them while an answer is waited for, by a
-# line that may be this slow, in bytes per second.
+# Each piece of a larger body gets the time to connect; bytes would have to leave as a whole in it.
+# The system also takes some megabytes at once, and sends them while an answer is waited for, by a
+# line that might be this slow, in bytes per second.
 _LARGE = 64 * 1024
 _SLOWEST = 8 * 1024
 

@@ -83,6 +83,7 @@ class Store(abc.ABC):
         storage: The Django storage whose class, options and credentials are obeyed.
 
     Attributes:
+        service: What the line of facts calls the kind of target; "" for the strategy's name.
         default_threads: How many files to send at a time where ``COLLECTFASTA_THREADS`` is unset.
         seeks: ``list()`` can begin at any key, and lists in the order of the keys' UTF-8; set to
             False once the service turns out not to.
@@ -92,6 +93,7 @@ class Store(abc.ABC):
         missing: What the storage's own methods raise for an object that does not exist.
     """
 
+    service: ClassVar[str] = ""
     default_threads: ClassVar[int] = 0
     seeks: bool = True
     prefix: str = ""
@@ -485,8 +487,13 @@ def _list_folder(store: Store, wanted: Container[str], folder: str) -> list[Entr
     if folder.endswith("/"):
         return [*_hits(store.list_all(folder), wanted)]
     # It is a file.
-    listed = store.head(folder)
-    return [Entry(folder, listed)] if listed else []
+    if type(store).seeks:
+        # It only turned out not to: nothing is known of its order.
+        listed = store.head(folder)
+        return [Entry(folder, listed)] if listed else []
+    # It comes before all whose names begin with its own.
+    first = islice(store.list_all(folder), 1)
+    return [entry for entry in first if entry.key == folder]
 
 
 def _hits(entries: Page | Iterable[Entry], wanted: Container[str]) -> Iterator[Entry]:

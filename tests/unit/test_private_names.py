@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import botocore.client
 import botocore.credentials
+import botocore.hooks
 import google.cloud.storage
 from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.files.storage import FileSystemStorage
@@ -111,6 +112,21 @@ NAMES = {
     ),
     "_create_session": Private(
         STORAGES, has(S3Storage, "_create_session"), "the storage's profile is not asked"
+    ),
+    "_connections": Private(
+        STORAGES,
+        has(S3Storage, "_connections"),
+        "credentials are asked for twice, and who listens to the client's events is ignored",
+    ),
+    "_emitter": Private(
+        BOTOCORE,
+        lambda: hasattr(boto3.client("s3", "us-east-1").meta.events, "_emitter"),
+        "who listens to the events of the storage's client is ignored",
+    ),
+    "_handlers": Private(
+        BOTOCORE,
+        has(botocore.hooks.HierarchicalEmitter, "_handlers"),
+        "who listens to the events of the storage's client is ignored",
     ),
     "_get_write_parameters": Private(
         STORAGES, has(S3Storage, "_get_write_parameters"), "objects are sent without headers"

@@ -6,7 +6,7 @@ import abc
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from django.utils.functional import SimpleLazyObject
@@ -20,7 +20,7 @@ from collectfasta.remote import Listed, on_our_clock
 from collectfasta.source import Body, Payload
 from collectfasta.stores.django_storages import CloudStore, s3_compressed, s3_headers
 from collectfasta.stores.http import Counter
-from collectfasta.stores.s3.connection import secrets_of
+from collectfasta.stores.s3.connection import overrides, secrets_of
 from collectfasta.stores.s3.errors import is_unsupported, translate
 from collectfasta.stores.s3.listing import ListedObject
 from collectfasta.stores.store import Entry, Page, is_compressed, next_token
@@ -39,6 +39,7 @@ class BucketStore(CloudStore):
         credentials: What requests are signed with, botocore's; None if unknown.
     """
 
+    service: ClassVar[str] = "S3"
     default_threads: ClassVar[int] = 64
     secret_attributes: ClassVar[tuple[str, ...]] = ("secret_key", "security_token")
     secret_variables: ClassVar[tuple[str, ...]] = (
@@ -70,14 +71,21 @@ class BucketStore(CloudStore):
     @property
     @override
     def url(self) -> str:
-        return f"s3://{self.storage.bucket_name}/{self.prefix}"
+        return f"s3://{self.bucket_name}/{self.prefix}"
 
     @property
     @override
     def identity(self) -> str | None:
         """Endpoint, bucket and location."""
         endpoint = self.storage.endpoint_url or "aws"
-        return f"s3 {endpoint} {self.storage.bucket_name} {self.prefix}"
+        return f"s3 {endpoint} {self.bucket_name} {self.prefix}"
+
+    @cached_property
+    def bucket_name(self) -> str:
+        """The bucket's name, which a storage's ``bucket`` may choose."""
+        storage = self.storage
+        name: str = storage.bucket.name if overrides(storage, "bucket") else storage.bucket_name
+        return name
 
     @override
     def payload(self, key: str, content: Any) -> Payload:

@@ -110,7 +110,7 @@ class Lister:
             parameters: As ``parameters_of()`` has them.
 
         Raises:
-            botocore.exceptions.HTTPClientError: There was none.
+            botocore.exceptions.HTTPClientError, ConnectionError: There was none.
         """
         query = {_NAMES[name]: value for name, value in parameters.items()}
         query["encoding-type"] = "url"
@@ -126,12 +126,12 @@ def read_page(content: bytes) -> ListedPage:
 
     Raises:
         ET.ParseError: It is cut off, or no XML.
-        LookupError, ValueError: It is not a listing.
+        LookupError, NoListingError, ValueError: It is not a listing.
     """
     # Python's expat has limits on entities since 2.4.1; botocore relies on them as well.
     root = ET.fromstring(content)  # noqa: S314
     if _name_of(root) != ROOT:
-        raise ValueError(f"it begins with <{_name_of(root)}>")
+        raise NoListingError(f"The answer to a listing is no listing ({_name_of(root)}).")
     fields = {_name_of(each): each.text or "" for each in root}
     contents = [each for each in root if _name_of(each) == "Contents"]
     is_encoded = fields.get("EncodingType") == "url"

@@ -16,6 +16,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import obstore
+from botocore.exceptions import ConnectionError as UnconnectedError
 from botocore.exceptions import HTTPClientError
 from obstore.exceptions import BaseError, InvalidPathError
 from typing_extensions import override
@@ -26,7 +27,7 @@ from collectfasta.remote import Listed
 from collectfasta.source import Body
 from collectfasta.stores.s3.base import BucketStore, is_plain
 from collectfasta.stores.s3.connection import UnsupportedError, connection_of
-from collectfasta.stores.s3.errors import LIST, translate
+from collectfasta.stores.s3.errors import LIST, translate, translate_answer
 from collectfasta.stores.s3.listing import Lister, parameters_of, read_page
 from collectfasta.stores.s3.obstore_setup import CredentialProvider, make_store
 from collectfasta.stores.store import (
@@ -89,18 +90,19 @@ class ObstoreStore(BucketStore):
     def page(self, prefix: str, begin: str, token: str) -> Page:
         """Return a page of a listing, asked for once: what fails is asked for again by boto3."""
         parameters = parameters_of(prefix, begin, token)
+        with self.translating():
+            credentials = self._provider.frozen()
         self._count.add()
         try:
-            answer = self._lister.ask(self._provider.frozen(), parameters)
-        except HTTPClientError:
+            answer = self._lister.ask(credentials, parameters)
+        except (HTTPClientError, UnconnectedError):
             raise UnsupportedError("a listing failed") from None
         content = answer.content
         if answer.status_code != 200:
             if answer.status_code in TRANSIENT_STATUSES:
                 raise UnsupportedError("a listing failed")
-            # As obstore would say it.
-            text = f"status code: {answer.status_code} {content.decode(errors='replace')}"
-            raise self._meaning(BaseError(text), LIST)
+            text = content.decode(errors="replace")
+            raise translate_answer(answer.status_code, text, self, LIST)
         try:
             with reading_listing():
                 objects, following = read_page(content)
@@ -209,6 +211,11 @@ class ObstoreStore(BucketStore):
             # What ended the reading of a body, whatever it was.
             if str(error).startswith("KeyboardInterrupt"):
                 raise KeyboardInterrupt from None
+            raise
+        except BaseException as error:
+            # What Rust calls a panic is no Exception.
+            if type(error).__name__ == "PanicException":
+                raise UnsupportedError("obstore has failed", permanent=True) from None
             raise
 
     def _meaning(self, error: Exception, operation: str) -> Exception:

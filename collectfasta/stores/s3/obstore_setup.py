@@ -13,6 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from collectfasta.stores.s3.connection import NOWHERE, S3Connection, UnsupportedError
+from collectfasta.stores.s3.errors import check_keys
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
@@ -121,6 +122,7 @@ class CredentialProvider:
             raise self.error
         try:
             frozen = self._credentials.get_frozen_credentials()
+            check_keys(frozen, self._credentials.method)
         except Exception as error:
             self.error, self._failed_at = error, time.monotonic()
             raise
