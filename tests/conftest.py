@@ -98,7 +98,7 @@ def _no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 def _untaken_signals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SIGTERM and SIGHUP end the tests: deploys in their process take them for their own."""
     if request.node.get_closest_marker("signals") is None:
-        monkeypatch.setattr("collectfasta.terminal.session.terminable", nullcontext)
+        monkeypatch.setattr("collectfasta.terminal.session.Watch", nullcontext)
 
 
 @pytest.fixture(scope="session")

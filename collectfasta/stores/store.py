@@ -32,7 +32,7 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)} - {501, 505})
 _MOST_FOLDERS = 50
 
 # What parsers and their callers raise for an answer of another shape.
-_OTHER_SHAPE = (
+OTHER_SHAPE = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -83,6 +83,7 @@ class Store(abc.ABC):
         storage: The Django storage whose class, options and credentials are obeyed.
 
     Attributes:
+        service: What the line of facts calls the kind of target; "" for the strategy's name.
         default_threads: How many files to send at a time where ``COLLECTFASTA_THREADS`` is unset.
         seeks: ``list()`` can begin at any key, and lists in the order of the keys' UTF-8; set to
             False once the service turns out not to.
@@ -92,6 +93,7 @@ class Store(abc.ABC):
         missing: What the storage's own methods raise for an object that does not exist.
     """
 
+    service: ClassVar[str] = ""
     default_threads: ClassVar[int] = 0
     seeks: bool = True
     prefix: str = ""
@@ -271,7 +273,7 @@ def reading_listing(*others: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except _OTHER_SHAPE as error:
+    except OTHER_SHAPE as error:
         if isinstance(error, others):
             raise
         raise NoListingError(

@@ -51,8 +51,6 @@ class Bars(Display):
 
     @override
     def show(self, state: State) -> None:
-        # Whatever is written takes a bar that is to be seen out of its way, the bar itself too.
-        self.is_amid_a_line = False
         if self._bar is None:
             self._bar = _Bar(self._stream, state)
         else:

@@ -7,9 +7,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, NoReturn
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any
 
 # As a shell says of a process that Ctrl-C has ended.
 STATUS = 130
@@ -19,52 +19,24 @@ _GRACE_SECONDS = 8.0
 # Signals that come together (systemd's SendSIGHUP, for one) are one request to stop, not two.
 _AT_ONCE_SECONDS = 0.25
 
-_Handler = Callable[[int, Any], object]
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM, as containers and CI runners send it, do what Ctrl-C does.
-
-    So does SIGHUP, which a terminal sends when it is closed. Only the main thread can set handlers;
-    in others this does nothing. Nor does it where a signal is ignored on purpose, as under
-    ``nohup``, or handled by what is not Python, which could not be set again.
-    """
-    with ExitStack() as stack:
-        for number, before in _set_handlers(_interrupt, ("SIGTERM", "SIGHUP")).items():
-            stack.callback(signal.signal, number, before)
-        yield
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _set_handlers(handler: _Handler, names: tuple[str, ...]) -> dict[signal.Signals, Any]:
-    """Handle signals, and return what handled them before."""
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is not threading.main_thread():
-        return before
-    for number in (signal.Signals[each] for each in names if hasattr(signal, each)):
-        known = signal.getsignal(number)
-        if known not in (signal.SIG_IGN, None):
-            signal.signal(number, handler)
-            before[number] = known
-    return before
-
 
 class Watch:
-    """Watch over the end of a process that a signal asks to stop: a context manager.
+    """Watch for signals that ask to stop, while a context lasts.
 
-    The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt in the main thread, for all to be
-    ended cleanly. The process ends at once when another comes, or when it has not ended by itself
-    after 8 seconds: a client may be waiting for a server in code that no signal reaches.
+    SIGTERM, as containers and CI runners send it, and SIGHUP, which a terminal sends when it is
+    closed, raise KeyboardInterrupt in the main thread as Ctrl-C does, for all to be ended cleanly.
+    Only the main thread can set handlers; in others this does nothing. Nor does it where a signal
+    is ignored on purpose, as under ``nohup``, or handled by what is not Python, which could not be
+    set again.
 
     Args:
-        last_words: Tells what the user has to know then; empty if that has been said.
+        last_words: Given where the process ends with the context. It ends at once then when another
+            signal comes, or when it has not ended by itself 8 seconds after the first: a client may
+            be waiting for a server in code that no signal reaches. Returns what the user has to
+            know then; empty if that has been said.
     """
 
-    def __init__(self, last_words: Callable[[], str]) -> None:
+    def __init__(self, last_words: Callable[[], str] | None = None) -> None:
         self._last_words = last_words
         self._first: float | None = None
         self._is_raised = False
@@ -73,16 +45,25 @@ class Watch:
         self._clean_up = ExitStack()
 
     def __enter__(self) -> Watch:
-        self._before = _set_handlers(self._handle, ("SIGINT", "SIGTERM", "SIGHUP"))
-        # Without a thread or a file left for it, the signals do what they do without it.
-        with suppress(OSError, RuntimeError):
-            self._start()
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        # Who calls the command from code may do with Ctrl-C what they like.
+        names = (
+            ["SIGTERM", "SIGHUP"] if self._last_words is None else ["SIGTERM", "SIGHUP", "SIGINT"]
+        )
+        for number in (signal.Signals[each] for each in names if hasattr(signal, each)):
+            before = signal.getsignal(number)
+            if before not in (signal.SIG_IGN, None):
+                self._before[number] = before
+                signal.signal(number, self._handle)
+        if self._before and self._last_words is not None:
+            # Without a thread or a file left for it, the signals do what they do without it.
+            with suppress(OSError, RuntimeError):
+                self._start()
         return self
 
     def _start(self) -> None:
         """Let a thread hear every signal, whatever the main thread is doing."""
-        if not self._before:
-            return
         reader, writer = socket.socketpair()
         writer.setblocking(False)
         threading.Thread(target=self._watch, args=[reader], name="interrupts", daemon=True).start()
@@ -92,14 +73,14 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         # Interrupted, it goes on until the process has ended, which may wait for threads.
-        if self._first is None and not self._is_raised:
+        if self._last_words is None or (self._first is None and not self._is_raised):
             for number, before in self._before.items():
                 signal.signal(number, before)
             self._clean_up.close()
 
     def _handle(self, number: int, frame: Any) -> None:
-        """Raise in the main thread, for the first signal; the others are the watch's."""
-        if not self._is_raised:
+        """Raise in the main thread; where the process ends, the others are the watch's."""
+        if self._last_words is None or not self._is_raised:
             self._is_raised = True
             raise KeyboardInterrupt
 
@@ -120,7 +101,7 @@ class Watch:
 
     def _end(self) -> None:
         """End the process as it is: no thread is waited for, nothing is tidied up."""
-        if self._ending.acquire(blocking=False):
+        if self._last_words and self._ending.acquire(blocking=False):
             with suppress(OSError):
                 os.write(2, self._last_words().encode())
             os._exit(STATUS)

@@ -10,9 +10,10 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.core.management.color import color_style
 
-from collectfasta.terminal.interrupts import STATUS, Watch, terminable
-from collectfasta.terminal.output import Output, style_for, telling_warnings
+from collectfasta.terminal.interrupts import STATUS, Watch
+from collectfasta.terminal.output import Output, telling_warnings
 from collectfasta.terminal.progress import Display, Lines, Progress
 
 
@@ -20,11 +21,12 @@ class Session:
     """What surrounds a command while it is executed: a context manager.
 
     SIGTERM and SIGHUP end the command as Ctrl-C does, which becomes a CommandError with status 130.
-    Output that can't be written is lost, and the command goes on. Warnings of the logger
-    ``collectfasta`` are written to the command's stderr, where LOGGING has no handler for them.
+    Warnings of the logger ``collectfasta`` are written to the command's stderr, where LOGGING has
+    no handler for them. Colors are Django's, but not without a terminal or under ``NO_COLOR``
+    (https://no-color.org).
 
     Args:
-        command: Its streams and colors are replaced until it has ended.
+        command: Its streams are replaced until it has ended.
         options: Those that it is executed with: ``stdout`` and ``stderr`` are taken out of them.
         interrupted: Returns what the user has to know when the command was interrupted.
         is_process: Whether this process is there for the command, and ends with it: then wrong
@@ -53,21 +55,25 @@ class Session:
 
     def __enter__(self) -> Session:
         command, options = self._command, self._options
-        colors = {name: options.get(name, False) for name in ("no_color", "force_color")}
-        stdout, stderr = self._replace("stdout"), self._replace("stderr")
+        is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        if is_plain and not options.get("force_color"):
+            options["no_color"] = True
+        self._replace("stdout")
+        stderr = self._replace("stderr")
+        if not options.get("no_color"):
+            # Django's collectstatic has none, because it writes none.
+            self._exit.callback(setattr, command, "style", command.style)
+            command.style = color_style()
+            command.stderr.style_func = command.style.ERROR
         self.progress = Progress(
             lambda: display_on(stderr, options.get("verbosity", 1), os.environ)
         )
-        style = style_for(stderr, **colors)
-        self._exit.callback(setattr, command, "style", command.style)
-        command.style, command.stderr.style_func = style_for(stdout, **colors), style.ERROR
         self._exit.enter_context(
             telling_warnings(
-                lambda text: command.stderr.write(text, style.WARNING), self.progress.aside
+                lambda text: command.stderr.write(text, command.style.WARNING), self.progress.aside
             )
         )
-        self._exit.callback(stdout.flush)
-        self._exit.enter_context(Watch(self._last_words) if self._is_process else terminable())
+        self._exit.enter_context(Watch(self._last_words if self._is_process else None))
         return self
 
     def __exit__(
@@ -91,24 +97,18 @@ class Session:
         if is_line and isinstance(error, ImproperlyConfigured):
             raise CommandError(str(error)) from None
 
-    def _replace(self, name: str) -> Any:
-        """Let the command write to one of its streams through an Output."""
+    def _replace(self, name: str) -> OutputWrapper:
+        """Let the command write to one of its streams through an Output; return the stream."""
         given, own = self._options.pop(name, None), getattr(self._command, name)
-        output: Any = Output(
-            OutputWrapper(given) if given else own,
+        stream = OutputWrapper(given) if given else own
+        output: Output = Output(
+            stream,
             lambda: self.progress.aside() if output.isatty() else nullcontext(),
-            self._say_lost if name == "stdout" else lambda _: None,
-            is_process=self._is_process,
+            is_colored=self._options.get("force_color", False),
         )
-        setattr(self._command, name, OutputWrapper(output))
-        if not self._is_process:
-            self._exit.callback(setattr, self._command, name, own)
-        return output
-
-    def _say_lost(self, why: str) -> None:
-        self._command.stderr.write(
-            f"stdout can't be written ({why}): the deploy goes on without messages."
-        )
+        setattr(self._command, name, output)
+        self._exit.callback(setattr, self._command, name, own)
+        return stream
 
     def _last_words(self) -> str:
         """Return what a process that has to be ended has not said yet."""
@@ -119,7 +119,9 @@ class Session:
         return f"{ending}{words}\n"
 
 
-def display_on(stream: Output, verbosity: int, environment: Mapping[str, str]) -> Display | None:
+def display_on(
+    stream: OutputWrapper, verbosity: int, environment: Mapping[str, str]
+) -> Display | None:
     """Return what shows progress on a stream, None for nothing.
 
     A terminal gets bars. The log of a CI gets lines, also where the CI makes its jobs believe in
@@ -135,17 +137,18 @@ def display_on(stream: Output, verbosity: int, environment: Mapping[str, str]) -
     """
     if verbosity < 1:
         return None
-    is_terminal = stream.isatty()
+    output = Output(stream, ending="")
+    is_terminal = output.isatty()
     is_dumb = is_terminal and environment.get("TERM") == "dumb"
     if is_dumb or _is_ci(environment):
-        return Lines(stream.write)
+        return Lines(output.write)
     # As tqdm itself has it: set to whatever.
     if not is_terminal or environment.get("TQDM_DISABLE"):
         return None
     # Not before it is needed: tqdm takes 30 ms of CPU time to be imported.
     from collectfasta.terminal.bars import Bars
 
-    return Bars(stream)
+    return Bars(output)
 
 
 def _is_ci(environment: Mapping[str, str]) -> bool:

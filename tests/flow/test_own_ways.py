@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +18,15 @@ from django.contrib.staticfiles.storage import (
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 
-from tests.memory import MANIFEST, MemoryManifestStorage, Site, path_of
+from collectfasta.stores.memory import Bucket, MemoryObject
+from tests.memory import (
+    MANIFEST,
+    MemoryManifestStorage,
+    MemoryStorage,
+    MemoryStrategy,
+    Site,
+    path_of,
+)
 
 # What is the same on FUSE, sshfs, VirtualBox and mapped drives, for each of their files.
 _INODE, _DEVICE = 1, 2
@@ -224,3 +233,155 @@ def _deploying_with(site: Site, entry: dict[str, Any]) -> Callable[..., Any]:
         return site.deploy(*arguments, settings=settings)
 
     return deploy
+
+
+class Packing(MemoryStorage):
+    """Saves variants beside each file, one of them under a name of its own."""
+
+    def _save(self, name: str, content: Any) -> str:
+        saved = super()._save(name, content)
+        for variant in (f"{name}.gz", f"{name.partition('.')[0]}.webp"):
+            super()._save(variant, ContentFile(b"packed " + name.encode()))
+        return saved
+
+
+class PackingManifest(ManifestFilesMixin, Packing):  # type: ignore[misc]
+    pass
+
+
+PACKING = {"plain": Packing, "memory": PackingManifest, "directory": PackingManifest}
+
+
+class TestVariantsThatSavingWrites:
+    @pytest.fixture
+    def packed(self, each_site: Site) -> Site:
+        each_site.location = "static"
+        each_site.deploy(storage=PACKING[each_site.kind])
+        assert "static/js/app.js.gz" in each_site.keys()
+        return each_site
+
+    def test_clear_leaves_all_and_deletes_the_rest(self, packed: Site, threads: int) -> None:
+        live = packed.keys()
+        for name in ("old.css", "old.css.gz", "js/old.js", "js/app.mjs"):
+            packed.put(f"static/{name}")
+
+        run = packed.deploy("--clear", storage=PACKING[packed.kind], threads=threads)
+
+        assert packed.keys() == live
+        assert "4 static files deleted" in run.stdout
+        assert "may be what Packing" in run.stdout
+
+    def test_pruning_leaves_those_of_files_that_are_not_sent(self, packed: Site) -> None:
+        live = {key for key in packed.keys() if not key.endswith(".webp")}
+        packed.put("static/old.css.gz")
+
+        for option in ("--dry-run", "--prune"):
+            packed.deploy("--prune", option, storage=PACKING[packed.kind])
+
+        assert live <= {*packed.keys()}
+        assert "static/old.css.gz" not in packed.keys()
+
+    def test_those_of_a_file_that_is_gone_go_too(self, packed: Site) -> None:
+        packed.tree.delete("js/app.js")
+        packed.deploy("--prune", storage=PACKING[packed.kind])
+        assert [key for key in packed.keys() if "app" in key] == []
+
+    def test_nothing_is_said_of_a_class_that_saves_as_django_does(self, each_site: Site) -> None:
+        each_site.location = "static"
+        each_site.put("static/js/app.js.gz")
+        run = each_site.deploy("--prune")
+        assert "static/js/app.js.gz" not in each_site.keys()
+        assert "may be" not in run.stdout
+
+    def test_a_service_of_whole_seconds_is_understood(
+        self, packed: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        live = packed.keys()
+        put = Bucket.put
+
+        def put_at_a_second(bucket: Bucket, *args: Any) -> MemoryObject:
+            stored = put(bucket, *args)
+            stored.last_modified = stored.last_modified.replace(microsecond=0)
+            return stored
+
+        monkeypatch.setattr(Bucket, "put", put_at_a_second)
+        packed.put("static/old.css")
+        packed.bucket.objects["static/old.css"].last_modified -= timedelta(seconds=9)
+
+        packed.deploy("--clear", storage=PACKING[packed.kind])
+
+        assert packed.keys() == live
+
+
+class UpToDate(MemoryStorage):
+    """Leaves variants that are newer than their file, without a word, as django-static-compress."""
+
+    def post_process(self, paths: Any, dry_run: bool = False, **options: Any) -> Iterator[Any]:
+        for name in () if dry_run else paths:
+            known = self.bucket.objects
+            variant, original = (known.get(self._key(each)) for each in (f"{name}.gz", name))
+            assert original is not None
+            if variant is None or variant.last_modified < original.last_modified:
+                self._save(f"{name}.gz", ContentFile(b"packed"))
+                yield name, f"{name}.gz", True
+
+
+class Forgiving(MemoryManifestStorage):
+    """Post-processes as Django does, by a method of its own."""
+
+    def post_process(self, *args: Any, **options: Any) -> Iterator[Any]:
+        yield from super().post_process(*args, **options)
+
+
+class TestOwnPostProcessing:
+    @pytest.mark.parametrize("option", ["--prune", "--clear"])
+    def test_variants_that_it_leaves_alone_stay(self, site: Site, option: str) -> None:
+        site.location = "static"
+        site.deploy(storage=UpToDate)
+        live = site.keys()
+        site.put("static/old.js.gz")
+
+        run = site.deploy(option, storage=UpToDate)
+
+        assert site.keys() == live
+        assert len(live) == 8
+        if option == "--prune":
+            assert "4 objects under memory://static/ may be what UpToDate makes" in run.stdout
+
+    @pytest.mark.parametrize("option", ["--prune", "--clear"])
+    def test_a_dry_run_lists_nothing_that_the_run_leaves(self, site: Site, option: str) -> None:
+        self.run_dry(site, option, UpToDate)
+
+    @pytest.mark.parametrize("option", ["--prune", "--clear"])
+    def test_nor_does_it_where_files_are_staged(self, each_manifest: Site, option: str) -> None:
+        self.run_dry(each_manifest, option, Forgiving)
+
+    @staticmethod
+    def run_dry(site: Site, option: str, storage: type) -> None:
+        site.location = "static"
+        site.deploy(storage=storage)
+        before = site.state()
+
+        run = site.deploy(option, "--dry-run", storage=storage)
+
+        assert site.state() == before
+        assert f"A dry run can't tell what post_process() of {storage.__name__}" in run.stdout
+        assert "deleted" not in run.stdout
+
+    def test_in_place_it_is_the_same(self, manifest: Site) -> None:
+        manifest.location = "static"
+        options: dict[str, Any] = {"storage": Forgiving, "strategy": MemoryStrategy}
+        manifest.deploy(**options)
+        run = manifest.deploy("--prune", "--dry-run", **options)
+        assert "A dry run can't tell what post_process() of Forgiving" in run.stdout
+        assert "deleted" not in run.stdout
+
+    def test_without_post_processing_a_dry_run_knows_all(self, site: Site) -> None:
+        site.location = "static"
+        site.deploy(storage=UpToDate)
+        site.put("static/old.js")
+        run = site.deploy(
+            "--prune", "--dry-run", "--no-post-process", storage=UpToDate, verbosity=2
+        )
+        assert "Pretending to delete 'old.js'" in run.stdout
+        assert "can't tell" not in run.stdout

@@ -81,7 +81,7 @@ def terminal() -> Terminal:
 
 
 def bars_on(terminal: Terminal) -> Bars:
-    return Bars(Output(OutputWrapper(terminal)))
+    return Bars(Output(OutputWrapper(terminal), ending=""))
 
 
 class TestBars:
@@ -141,7 +141,7 @@ def test_bars_are_of_digits_where_the_terminal_has_no_blocks(
 
 def test_a_text_is_written_above_the_bar(terminal: Terminal) -> None:
     """Both go by streams that take the bar out of the way."""
-    stream = Output(OutputWrapper(terminal), lambda: progress.aside())
+    stream = Output(OutputWrapper(terminal), lambda: progress.aside(), ending="")
     progress = Progress(lambda: Bars(stream))
     with progress.step("Sending", total=3):
         stream.write("Copying 'a.js'\n")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from collectfasta.terminal.interrupts import STATUS, Watch, terminable
+from collectfasta.terminal.interrupts import STATUS, Watch
 from tests.conftest import MEASURING
 
 # Waited only by a test that fails.
@@ -46,15 +46,15 @@ def in_a_thread(action: Callable[[], None]) -> None:
     thread.join()
 
 
-class TestTerminable:
+class TestWatchOfACall:
     @by_signal
     def test_does_what_ctrl_c_does(self, number: signal.Signals) -> None:
-        with pytest.raises(KeyboardInterrupt), terminable():
+        with pytest.raises(KeyboardInterrupt), Watch():
             signal.raise_signal(number)
 
     @by_signal
     def test_leaves_the_handlers_as_they_were(self, number: signal.Signals) -> None:
-        with terminable():
+        with Watch():
             pass
 
         with pytest.raises(Noted):
@@ -64,7 +64,7 @@ class TestTerminable:
     def test_lets_a_signal_be_ignored(self, number: signal.Signals) -> None:
         signal.signal(number, signal.SIG_IGN)
 
-        with terminable():
+        with Watch():
             signal.raise_signal(number)
 
         assert signal.getsignal(number) is signal.SIG_IGN
@@ -73,7 +73,7 @@ class TestTerminable:
         handlers = []
 
         def run() -> None:
-            with terminable():
+            with Watch():
                 handlers.append(signal.getsignal(signal.SIGTERM))
 
         in_a_thread(run)

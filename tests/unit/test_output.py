@@ -1,19 +1,17 @@
-"""Streams, colours, words and the warnings of the logger."""
+"""Streams, words and the warnings of the logger."""
 
 from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
 from django.core.management.base import OutputWrapper
-from django.core.management.color import no_style
 
-from collectfasta.terminal.output import Output, amount, count, style_for, telling_warnings
+from collectfasta.terminal.output import Output, amount, count, telling_warnings
 
 LOGGER = logging.getLogger("collectfasta")
 
@@ -23,42 +21,11 @@ class Terminal(io.StringIO):
         return True
 
 
-@contextmanager
-def given_up(stream: TextIO) -> Iterator[TextIO]:
-    """Close a stream in the end whose closing would fail: it flushes once more."""
-    yield stream
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-    stream.close()
-
-
-@pytest.fixture
-def nobody() -> Iterator[TextIO]:
-    """The writing end of a pipe that nobody reads."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    with given_up(open(writer, "w")) as stream:
-        yield stream
-
-
-@pytest.fixture
-def losses() -> list[str]:
-    """What the stream's owner was told."""
-    return []
-
-
-def closed() -> io.StringIO:
-    stream = io.StringIO()
-    stream.close()
-    return stream
-
-
 class TestOutput:
     @pytest.mark.parametrize(
         ("stream", "is_terminal"),
-        [(Terminal(), True), (io.StringIO(), False), (None, False), (closed(), False)],
-        ids=["terminal", "pipe", "none", "closed"],
+        [(Terminal(), True), (io.StringIO(), False), (None, False)],
+        ids=["terminal", "pipe", "none"],
     )
     def test_only_a_terminal_is_one(self, stream: Any, is_terminal: bool) -> None:
         assert Output(OutputWrapper(stream)).isatty() is is_terminal
@@ -75,90 +42,33 @@ class TestOutput:
             yield
             out.write(">")
 
-        Output(OutputWrapper(out), aside).write("text")
+        Output(OutputWrapper(out), aside, ending="").write("text")
 
         assert out.getvalue() == "<text>"
 
-    def test_what_the_encoding_lacks_is_escaped(self, losses: list[str]) -> None:
+    def test_what_the_encoding_lacks_is_escaped(self) -> None:
         body = io.BytesIO()
-        stream = Output(
-            OutputWrapper(io.TextIOWrapper(body, encoding="ascii")), on_loss=losses.append
-        )
+        stream = Output(OutputWrapper(io.TextIOWrapper(body, encoding="ascii")))
         stream.write("é.js")
         stream.flush()
 
-        assert (body.getvalue(), losses) == (rb"\xe9.js", [])
-
-
-class TestLoss:
-    def test_of_what_nobody_reads_is_told_once(self, nobody: TextIO, losses: list[str]) -> None:
-        stream = Output(OutputWrapper(nobody), on_loss=losses.append)
-        for _ in range(3):
-            stream.write("a message")
-            stream.flush()
-
-        assert losses == ["Broken pipe"]
+        assert body.getvalue() == b"\\xe9.js\n"
 
     @pytest.mark.parametrize(
-        ("stream", "why"),
-        [(None, "it is closed"), (closed(), "ValueError: I/O operation on closed file")],
-        ids=["never there", "closed"],
+        ("stream", "is_colored", "written"),
+        [
+            (Terminal(), False, "<text\n>"),
+            (io.StringIO(), False, "text\n"),
+            (io.StringIO(), True, "<text\n>"),
+        ],
+        ids=["terminal", "pipe", "forced"],
     )
-    def test_of_what_is_closed_is_told(self, losses: list[str], stream: Any, why: str) -> None:
-        Output(OutputWrapper(stream), on_loss=losses.append, is_process=True).write("a message")
-        assert losses == [why]
-
-    def test_of_the_processs_own_stream_does_not_fail_its_end(self, nobody: TextIO) -> None:
-        """The interpreter flushes it once more."""
-        stream = Output(OutputWrapper(nobody), is_process=True)
-        stream.write("a message")
-        stream.flush()
-
-        nobody.flush()
-
-    def test_of_a_stream_of_the_callers_leaves_it_as_it_is(self, nobody: TextIO) -> None:
-        stream = Output(OutputWrapper(nobody))
-        stream.write("a message")
-        stream.flush()
-
-        with pytest.raises(BrokenPipeError):
-            nobody.flush()
-
-
-class TestStyleFor:
-    @pytest.fixture(autouse=True)
-    def on_a_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let Django find a terminal: it looks at sys.stdout, whatever is written to."""
-        monkeypatch.setattr("django.core.management.color.supports_color", lambda: True)
-        monkeypatch.delenv("NO_COLOR", raising=False)
-        monkeypatch.delenv("DJANGO_COLORS", raising=False)
-        monkeypatch.setenv("TERM", "xterm")
-
-    def test_a_terminal_is_coloured(self) -> None:
-        style = style_for(OutputWrapper(Terminal()))
-        assert style.SUCCESS("sent").startswith("\x1b[")
-
-    def test_anything_else_is_not(self) -> None:
-        assert style_for(OutputWrapper(io.StringIO())) is no_style()
-
-    def test_no_color_takes_colours_from_a_terminal(self) -> None:
-        assert style_for(OutputWrapper(Terminal()), no_color=True) is no_style()
-
-    @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-    def test_a_variable_takes_colours_from_a_terminal(
-        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    def test_only_a_terminal_is_coloured(
+        self, stream: io.StringIO, is_colored: bool, written: str
     ) -> None:
-        monkeypatch.setenv(name, value)
-        assert style_for(OutputWrapper(Terminal())) is no_style()
-
-    def test_force_color_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("NO_COLOR", "1")
-        style = style_for(OutputWrapper(io.StringIO()), force_color=True)
-        assert style.SUCCESS("sent").startswith("\x1b[")
-
-    def test_the_palette_is_the_users(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("DJANGO_COLORS", "nocolor")
-        assert style_for(OutputWrapper(Terminal())).SUCCESS("sent") == "sent"
+        output = Output(OutputWrapper(stream), is_colored=is_colored)
+        output.write("text", lambda text: f"<{text}>")
+        assert stream.getvalue() == written
 
 
 @contextmanager

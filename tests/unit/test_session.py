@@ -16,7 +16,6 @@ from django.core.management.base import BaseCommand, OutputWrapper
 
 from collectfasta.terminal.bars import Bars
 from collectfasta.terminal.interrupts import STATUS
-from collectfasta.terminal.output import Output
 from collectfasta.terminal.progress import Lines
 from collectfasta.terminal.session import Session, display_on
 
@@ -45,19 +44,9 @@ class Command(BaseCommand):
         self.action(self)
 
 
-class Full(io.StringIO):
-    """A stream that nothing can be written to."""
-
-    def write(self, text: str) -> int:
-        raise OSError(28, "No space left on device")
-
-
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-LOST = "stdout can't be written (No space left on device): the deploy goes on without messages.\n"
 
 
 @pytest.fixture
@@ -106,17 +95,6 @@ class TestStreams:
         before = command.stdout, command.stderr, command.style
         call_command(command, stdout=io.StringIO())
         assert (command.stdout, command.stderr, command.style) == before
-
-    def test_that_can_not_be_written_are_told_of(self, error: io.StringIO) -> None:
-        assert run(greet, stdout=Full(), stderr=error) == 0
-        assert error.getvalue() == LOST
-
-    def test_of_the_caller_that_can_not_be_written_are_told_of(self, error: io.StringIO) -> None:
-        call_command(Command(greet), stdout=Full(), stderr=error)
-        assert error.getvalue() == LOST
-
-    def test_that_are_both_lost_hide_no_failure(self) -> None:
-        assert run(interrupt, stdout=Full(), stderr=Full()) == STATUS
 
 
 class TestInterrupt:
@@ -198,6 +176,17 @@ class TestWarnings:
         call_command(Command(self.warn, stderr=terminal), no_color=True)
         assert terminal.getvalue() == "3 files\n"
 
+    @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+    def test_have_none_where_the_environment_wants_none(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        terminal, forced = Terminal(), io.StringIO()
+        call_command(Command(self.warn, stderr=terminal))
+        call_command(Command(self.warn, stderr=forced), force_color=True)
+        assert terminal.getvalue() == "3 files\n"
+        assert forced.getvalue() == "\x1b[33;1m3 files\n\x1b[0m"
+
 
 class TestProgress:
     @staticmethod
@@ -243,7 +232,7 @@ class TestProgress:
 
 def kind_on(stream: io.StringIO, *, verbosity: int = 1, **environment: str) -> type:
     """Return the kind of display that a stream gets."""
-    return type(display_on(Output(OutputWrapper(stream)), verbosity, environment))
+    return type(display_on(OutputWrapper(stream), verbosity, environment))
 
 
 class TestDisplayOn:

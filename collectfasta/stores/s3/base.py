@@ -39,6 +39,7 @@ class BucketStore(CloudStore):
         credentials: What requests are signed with, botocore's; None if unknown.
     """
 
+    service: ClassVar[str] = "S3"
     default_threads: ClassVar[int] = 64
     secret_attributes: ClassVar[tuple[str, ...]] = ("secret_key", "security_token")
     secret_variables: ClassVar[tuple[str, ...]] = (

@@ -208,7 +208,8 @@ class TestSlowLines:
         with Session() as session:
             prepare_session(session, server.url, 1, Counter())
             limit = socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024
-            session.adapters["http://"].poolmanager.connection_pool_kw["socket_options"] = [limit]
+            adapter: Any = session.get_adapter(server.url)
+            adapter.poolmanager.connection_pool_kw["socket_options"] = [limit]
             answer = session.put(f"{server.url}/a", data=kind(body), timeout=(1, 60))
 
         assert server.bodies == [body]

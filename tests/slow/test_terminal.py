@@ -7,14 +7,14 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import StaticTree
 from tests.project import MANIFEST_BACKENDS, Project
-from tests.servers.clouds import Cloud, RecordedCloud
+from tests.servers.clouds import RecordedCloud
 from tests.servers.clouds.filesystem import FileSystemCloud
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.recorder import Request
@@ -86,10 +86,10 @@ def megabytes(terminal: Terminal) -> list[float]:
 
 class TestTerminal:
     def test_each_step_of_a_deploy_is_drawn_to_its_end(
-        self, recorded_cloud: RecordedCloud, tree: StaticTree, tmp_path: Path, terminal: Terminal
+        self, s3_obstore: S3Cloud, tree: StaticTree, tmp_path: Path, terminal: Terminal
     ) -> None:
-        backend = MANIFEST_BACKENDS[recorded_cloud.backend]
-        project = Project(tmp_path / "project", recorded_cloud, tree, backend=backend)
+        backend = MANIFEST_BACKENDS[s3_obstore.backend]
+        project = Project(tmp_path / "project", s3_obstore, tree, backend=backend)
 
         ended = terminal.run(project)
 
@@ -103,9 +103,9 @@ class TestTerminal:
         assert any(shows(each, f"{2 * FILES}/{2 * FILES} files, ") for each in terminal.frames)
 
     def test_of_a_short_deploy_only_the_words_remain(
-        self, cloud: Cloud, tree: StaticTree, tmp_path: Path, terminal: Terminal
+        self, s3_obstore: S3Cloud, tree: StaticTree, tmp_path: Path, terminal: Terminal
     ) -> None:
-        project = Project(tmp_path / "project", cloud, tree)
+        project = Project(tmp_path / "project", s3_obstore, tree)
 
         terminal.run(project, "--verbosity=2")
 
@@ -148,24 +148,22 @@ class TestTerminal:
         assert sent[-1] == 24.0
 
     def test_a_listing_is_counted_by_its_requests(
-        self, s3: S3Cloud, tree: StaticTree, tmp_path: Path, terminal: Terminal
+        self, s3_obstore: S3Cloud, tree: StaticTree, tmp_path: Path, terminal: Terminal
     ) -> None:
-        slow_down(s3, "LIST", seconds=1.0)
+        slow_down(s3_obstore, "LIST", seconds=1.0)
 
-        terminal.run(Project(tmp_path / "project", s3, tree))
+        terminal.run(Project(tmp_path / "project", s3_obstore, tree))
 
         assert any(frame.startswith("Listing: 1 request [") for frame in terminal.frames)
 
     def test_what_is_cleared_is_listed_and_deleted_as_steps(
-        self, recorded_cloud: RecordedCloud, tree: StaticTree, tmp_path: Path, terminal: Terminal
+        self, s3_obstore: S3Cloud, tree: StaticTree, tmp_path: Path, terminal: Terminal
     ) -> None:
-        recorded_cloud.put("static/old.css", b"old")
-        recorded_cloud.put("static/older.css", b"older")
+        s3_obstore.put("static/old.css", b"old")
+        s3_obstore.put("static/older.css", b"older")
         options = {"location": "static"}
 
-        terminal.run(
-            Project(tmp_path / "project", recorded_cloud, tree, options=options), "--clear"
-        )
+        terminal.run(Project(tmp_path / "project", s3_obstore, tree, options=options), "--clear")
 
         last = last_frames(terminal)
         assert last["Listing"].startswith("Listing: 2 objects [")
@@ -192,20 +190,6 @@ class TestTerminal:
         assert line.startswith("The credentials lack")
         assert line.endswith("which is slower.")
 
-    def test_no_name_of_a_file_steers_it(
-        self,
-        filesystem: FileSystemCloud,
-        static_tree: StaticTree,
-        tmp_path: Path,
-        terminal: Terminal,
-    ) -> None:
-        static_tree.write("a\x1b[2Jb\rc.js", b"let it;")
-
-        terminal.run(Project(tmp_path / "project", filesystem, static_tree), "--verbosity=3")
-
-        assert "\x1b[2J" not in terminal.text
-        assert r"a\x1b[2Jb\rc.js" in terminal.text
-
     def test_a_narrow_one_is_kept_to_and_has_the_time_left(self, project: Project) -> None:
         with Terminal(columns=40) as terminal:
             terminal.run(project)
@@ -214,22 +198,12 @@ class TestTerminal:
         assert frames
         assert all(len(frame) <= 40 and "<" in frame for frame in frames)
 
-    @pytest.mark.parametrize(
-        ("options", "environment"),
-        [(["--verbosity=0"], {}), ([], {"TQDM_DISABLE": "1"})],
-        ids=["verbosity 0", "TQDM_DISABLE"],
-    )
     def test_nothing_is_drawn_where_that_is_asked_for(
-        self,
-        project: Project,
-        terminal: Terminal,
-        options: list[str],
-        environment: Mapping[str, str],
+        self, project: Project, terminal: Terminal
     ) -> None:
-        ended = terminal.run(project, *options, environment=environment)
-
-        assert ended.status == 0
-        assert terminal.frames == []
+        for options, environment in (["--verbosity=0"], {}), ([], {"TQDM_DISABLE": "1"}):
+            assert terminal.run(project, *options, environment=environment).status == 0
+            assert terminal.frames == []
 
     def test_the_bars_are_on_stderr(self, project: Project, terminal: Terminal) -> None:
         ended = terminal.run(project, stdout=-1)
@@ -260,20 +234,20 @@ class TestEnd:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
     def test_an_interrupt_ends_the_bar_and_has_one_line(
         self,
-        recorded_cloud: RecordedCloud,
+        s3_obstore: S3Cloud,
         tree: StaticTree,
         tmp_path: Path,
         number: signal.Signals,
     ) -> None:
-        project = Project(tmp_path / "project", recorded_cloud, tree, COLLECTFASTA_THREADS=2)
+        project = Project(tmp_path / "project", s3_obstore, tree, COLLECTFASTA_THREADS=2)
         started: list[subprocess.Popen[str]] = []
 
         def interrupt(_: Request) -> None:
             started[0].send_signal(number)
             time.sleep(0.5)
 
-        is_upload = lambda request: recorded_cloud.kind(request) in UPLOADS  # noqa: E731
-        recorded_cloud.recorder.before(is_upload, interrupt)
+        is_upload = lambda request: s3_obstore.kind(request) in UPLOADS  # noqa: E731
+        s3_obstore.recorder.before(is_upload, interrupt)
         with Terminal() as terminal:
             started.append(terminal.start(project))
             ended = terminal.wait(started[0])
@@ -300,8 +274,8 @@ class TestEnd:
 
         assert any(line.startswith("CommandError: Interrupted") for line in terminal.screen)
 
-    def test_a_terminal_that_goes_away_costs_no_file(
-        self, s3_obstore: S3Cloud, project: Project, tree: StaticTree, terminal: Terminal
+    def test_a_terminal_that_goes_away_is_a_failure(
+        self, s3_obstore: S3Cloud, project: Project, terminal: Terminal
     ) -> None:
         s3_obstore.recorder.before(
             lambda each: s3_obstore.kind(each) == "PUT", lambda _: terminal.close()
@@ -309,8 +283,7 @@ class TestEnd:
 
         ended = terminal.run(project, "--verbosity=2")
 
-        assert ended.status == 0
-        assert s3_obstore.keys() == tree.names()
+        assert ended.status != 0
 
 
 class TestLog:
@@ -329,23 +302,10 @@ class TestLog:
         assert any(re.fullmatch(r"Listing: 1 request, \d+ s so far\.", each) for each in lines)
         pattern = rf"Sending: \d of {FILES} files, \d+ bytes of \d+ bytes, \d+ s (left|so far)\."
         assert any(re.fullmatch(pattern, each) for each in lines)
-
-    def test_of_a_ci_gets_no_bar(self, s3_obstore: S3Cloud, soon: Project) -> None:
-        slow_down(s3_obstore, "PUT", "LIST")
-
-        ended = soon.run("--threads=1", environment={"CI": "true"})
-
-        assert re.findall(r"[^\w\s:,.]", ended.stderr) == []
+        assert re.findall(r"[^\w\s:,.]", ended.stderr) == [], "no bar"
 
     def test_of_a_ci_gets_no_line_in_a_short_run(self, project: Project) -> None:
         assert project.run(environment={"CI": "true"}).stderr == ""
-
-    def test_of_a_ci_gets_nothing_at_verbosity_0(self, s3_obstore: S3Cloud, soon: Project) -> None:
-        slow_down(s3_obstore, "PUT", "LIST")
-
-        ended = soon.run("--verbosity=0", environment={"CI": "true"})
-
-        assert (ended.stdout, ended.stderr) == ("", "")
 
     def test_on_a_terminal_of_a_ci_gets_lines_too(
         self, s3_obstore: S3Cloud, soon: Project, terminal: Terminal
@@ -367,7 +327,7 @@ class TestPipe:
         assert ended.stderr == ""
         assert re.fullmatch(
             rf"\n{FILES} static files copied\.\n"
-            rf"Boto3Strategy: {FILES} objects \(\d+ bytes\) sent to s3://.*, \d+\.\d s\.\n",
+            rf"S3: {FILES} objects \(\d+ bytes\) sent to s3://.*, \d+\.\d s\.\n",
             ended.stdout,
         )
 

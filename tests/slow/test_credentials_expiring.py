@@ -88,12 +88,6 @@ class TestStaticTokenOfS3:
         assert "have expired (ExpiredToken)" in message
         assert message.endswith("get new ones, and the next run sends the rest.")
         assert number_of_uploads(expiring) <= MOST
-
-    def test_next_run_sends_the_rest(
-        self, expiring: S3Cloud, tree: StaticTree, collectstatic: CollectStatic
-    ) -> None:
-        refused(collectstatic, expiring)
-
         assert_next_run_sends_the_rest(collectstatic, expiring, tree)
 
     def test_manifest_is_not_published(

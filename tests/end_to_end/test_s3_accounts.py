@@ -32,6 +32,7 @@ ODD_NAMES = [
     unicodedata.normalize("NFC", "é.css"),
     unicodedata.normalize("NFD", "é.css"),
 ]
+THREADS = 8
 READ = ("s3:ListBucket", "s3:GetObject")
 WRONG = {
     "SignatureDoesNotMatch": {"secret_key": "not the secret key"},
@@ -120,16 +121,14 @@ def read_by_anyone(server: S3Server, cloud: S3Cloud, key: str) -> bytes:
 
 @pytest.mark.needs_s3("anonymous requests")
 class TestAccessByAnyone:
-    @pytest.mark.parametrize("threads", [0, 8])
     def test_is_given_by_the_acl(
         self,
         s3: S3Cloud,
         s3_server: S3Server,
         tree: StaticTree,
         collectstatic: CollectStatic,
-        threads: int,
     ) -> None:
-        collectstatic(s3, settings={"AWS_DEFAULT_ACL": "public-read"}, threads=threads)
+        collectstatic(s3, settings={"AWS_DEFAULT_ACL": "public-read"})
 
         assert {name: read_by_anyone(s3_server, s3, name) for name in NAMES} == BODIES
 
@@ -152,7 +151,6 @@ class TestAccessByAnyone:
 
 
 @needs_accounts
-@pytest.mark.parametrize("threads", [0, 8])
 class TestNoPermissionToList:
     @pytest.fixture
     def unlisted(self, s3: S3Cloud, tree: StaticTree, allow: Callable[..., None]) -> S3Cloud:
@@ -167,9 +165,8 @@ class TestNoPermissionToList:
         unlisted: S3Cloud,
         stranger: dict[str, Any],
         collectstatic: CollectStatic,
-        threads: int,
     ) -> None:
-        collectstatic(unlisted, options=stranger, threads=threads)
+        collectstatic(unlisted, options=stranger)
 
         assert bodies(unlisted) == BODIES
         assert unlisted.counts() == {"LIST": 1, "HEAD": len(NAMES), "PUT": len(NAMES) - 1}
@@ -180,9 +177,8 @@ class TestNoPermissionToList:
         stranger: dict[str, Any],
         collectstatic: CollectStatic,
         caplog: pytest.LogCaptureFixture,
-        threads: int,
     ) -> None:
-        collectstatic(unlisted, options=stranger, threads=threads)
+        collectstatic(unlisted, options=stranger)
 
         (warning,) = warnings_of(caplog)
         assert f"s3:ListBucket on arn:aws:s3:::{unlisted.name}." in warning
@@ -192,11 +188,10 @@ class TestNoPermissionToList:
         unlisted: S3Cloud,
         stranger: dict[str, Any],
         collectstatic: CollectStatic,
-        threads: int,
     ) -> None:
         unlisted.put("staticfiles.json", b'{"version": "1.1", "paths": {}}')
 
-        collectstatic(unlisted, backend=MANIFEST, options=stranger, threads=threads)
+        collectstatic(unlisted, backend=MANIFEST, options=stranger)
 
         stored = bodies(unlisted)
         paths = json.loads(stored["staticfiles.json"])["paths"]
@@ -207,9 +202,8 @@ class TestNoPermissionToList:
         unlisted: S3Cloud,
         stranger: dict[str, Any],
         refused: Callable[..., str],
-        threads: int,
     ) -> None:
-        message = refused(unlisted, backend=MANIFEST, options=stranger, threads=threads)
+        message = refused(unlisted, backend=MANIFEST, options=stranger)
 
         assert message.startswith("S3 does not say why it refuses to look at an object of s3://")
         assert f"s3:ListBucket on arn:aws:s3:::{unlisted.name}." in message
@@ -218,7 +212,6 @@ class TestNoPermissionToList:
 
 
 @needs_accounts
-@pytest.mark.parametrize("threads", [0, 8])
 class TestReadOnly:
     @pytest.fixture
     def read_only(self, s3: S3Cloud, allow: Callable[..., None]) -> S3Cloud:
@@ -231,9 +224,8 @@ class TestReadOnly:
         stranger: dict[str, Any],
         tree: StaticTree,
         refused: Callable[..., str],
-        threads: int,
     ) -> None:
-        message = refused(read_only, options=stranger, threads=threads)
+        message = refused(read_only, options=stranger)
 
         assert message == (
             f"6 files were not sent to s3://{read_only.name}/: The credentials lack the "
@@ -246,16 +238,15 @@ class TestReadOnly:
         stranger: dict[str, Any],
         static_tree: StaticTree,
         refused: Callable[..., str],
-        threads: int,
     ) -> None:
         for number in range(50):
             static_tree.write(f"{number}.css", b"x")
 
-        message = refused(read_only, options=stranger, threads=threads)
+        message = refused(read_only, options=stranger, threads=THREADS)
 
         assert message.startswith("50 files were not sent")
         # Three that were refused, and one that each thread had begun by then.
-        assert read_only.counts()["PUT"] <= 3 + 2 * threads
+        assert read_only.counts()["PUT"] <= 3 + 2 * THREADS
         assert read_only.keys() == []
 
     def test_live_manifest_stays(
@@ -265,14 +256,13 @@ class TestReadOnly:
         tree: StaticTree,
         collectstatic: CollectStatic,
         refused: Callable[..., str],
-        threads: int,
     ) -> None:
         collectstatic(read_only, backend=MANIFEST)
         live = bodies(read_only)
         for name in NAMES:
             tree.write(name, b"changed")
 
-        message = refused(read_only, backend=MANIFEST, options=stranger, threads=threads)
+        message = refused(read_only, backend=MANIFEST, options=stranger)
 
         assert bodies(read_only) == live
         assert "s3:PutObject" in message
@@ -280,7 +270,6 @@ class TestReadOnly:
 
 @needs_accounts
 class TestOtherPermissions:
-    @pytest.mark.parametrize("threads", [0, 8])
     def test_setting_an_acl_is_named_where_one_is_set(
         self,
         s3: S3Cloud,
@@ -288,12 +277,11 @@ class TestOtherPermissions:
         tree: StaticTree,
         allow: Callable[..., None],
         refused: Callable[..., str],
-        threads: int,
     ) -> None:
         allow(*READ, "s3:PutObject")
         options = {**stranger, "default_acl": "public-read"}
 
-        message = refused(s3, options=options, threads=threads)
+        message = refused(s3, options=options)
 
         assert message == (
             f"6 files were not sent to s3://{s3.name}/: The credentials lack the permission "
@@ -373,7 +361,7 @@ class TestWrongCredentials:
 
 @needs_accounts
 class TestSignaturesOfOddKeys:
-    """The same is sent where signatures don't count by ``test_s3_keys.py``."""
+    """The same is sent where signatures don't count by the contract tests."""
 
     @pytest.fixture
     def odd(self, static_tree: StaticTree) -> dict[str, bytes]:
