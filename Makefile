@@ -104,6 +104,15 @@ $(VENV)-localstack/.ready: tests/servers/localstack-requirements.txt
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
 	touch $@
 
+.PHONY: test-seaweedfs
+test-seaweedfs: servers $(VENV)-seaweedfs/.ready ## run the contract of the stores on SeaweedFS, which lists in no order
+	COLLECTFASTA_TEST_S3=seaweedfs $(S3_SUITE) s3 tests/contract
+
+$(VENV)-seaweedfs/.ready: tests/servers/seaweedfs-requirements.txt $(VENV)/.ready
+	$(BIN)/python -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	touch $@
+
 .PHONY: test-ceph
 test-ceph: servers ceph ## run the S3 suite on Ceph, which knows users and permissions
 	COLLECTFASTA_TEST_S3=ceph $(S3_SUITE) "s3 and not slow" tests/contract tests/end_to_end

@@ -64,6 +64,7 @@ def found(store: Any, *keys: str, threads: int = 0) -> list[str]:
     return sorted(entries)
 
 
+@pytest.mark.needs_s3("listings in the order of keys")
 class TestEveryKey:
     def test_all_are_listed_exactly_and_in_order(self, target: Target) -> None:
         fill(target, ODD)
@@ -160,6 +161,7 @@ class TestTimes:
         assert timedelta(minutes=59) < age < timedelta(minutes=61)
 
 
+@pytest.mark.needs_s3("any key")
 class TestKeysThatAreNotPaths:
     """obstore shows keys as paths: "x" for "/x" and for "x/"."""
 

@@ -16,9 +16,11 @@ import botocore.credentials
 import google.cloud.storage
 from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.files.storage import FileSystemStorage
+from django.core.files.storage.handler import StorageHandler
 from django.utils.functional import LazyObject
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
+from requests.adapters import HTTPAdapter
 from storages.backends.azure_storage import AzureStorage
 from storages.backends.gcloud import GoogleCloudStorage
 from storages.backends.s3 import S3Storage
@@ -61,11 +63,16 @@ def google_client() -> Any:
 
 
 DJANGO, STORAGES = "patching", "stores.django_storages"
-BOTOCORE, GOOGLE = "stores.s3.connection", "stores.gcloud"
+BOTOCORE, GOOGLE, HTTP = "stores.s3.connection", "stores.gcloud", "stores.http"
 
 NAMES = {
     "_wrapped": Private(
         DJANGO, lambda: "_wrapped" in vars(LazyObject()), "storages behind lazy ones are not found"
+    ),
+    "_storages": Private(
+        DJANGO,
+        has(StorageHandler, "_storages"),
+        "a staging class that reads storages['staticfiles'] reads the last deploy's files",
     ),
     "_allow_overwrite": Private(
         DJANGO,
@@ -141,6 +148,12 @@ NAMES = {
             or hasattr(google_client(), "_bucket_metadata_cache")
         ),
         "a thread of the SDK asks for the bucket's metadata",
+    ),
+    "_pool_maxsize": Private(
+        HTTP, lambda: hasattr(HTTPAdapter(), "_pool_maxsize"), "threads wait for ten connections"
+    ),
+    "_pool_block": Private(
+        HTTP, lambda: hasattr(HTTPAdapter(), "_pool_block"), "a limit of connections is exceeded"
     ),
 }
 

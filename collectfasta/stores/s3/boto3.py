@@ -6,7 +6,6 @@ import copy
 import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +19,16 @@ from typing_extensions import override
 
 from collectfasta.errors import SourceChangedError, StoreError
 from collectfasta.patching import is_overridden
-from collectfasta.remote import Listed, on_our_clock
+from collectfasta.remote import Listed
 from collectfasta.source import Body
 from collectfasta.stores.django_storages import s3_session
 from collectfasta.stores.http import ATTEMPTS
-from collectfasta.stores.s3.base import BucketStore, just_before
+from collectfasta.stores.s3.base import BucketStore
 from collectfasta.stores.s3.connection import credentials_of, scoped_config
 from collectfasta.stores.s3.errors import explain_configuration
-from collectfasta.stores.store import (
-    PAGE_SIZE,
-    Entry,
-    Page,
-    batches,
-    next_token,
-    reading_listing,
-)
+from collectfasta.stores.s3.listing import ROOT as LISTING
+from collectfasta.stores.s3.listing import ListedObject, parameters_of, token_of
+from collectfasta.stores.store import PAGE_SIZE, NoListingError, Page, batches, reading_listing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -79,6 +73,8 @@ class Boto3Store(BucketStore):
         events.register("before-send.s3", lambda **_: self._count.add())
         events.register("after-call.s3.CompleteMultipartUpload", self._keep_etag)
         events.register_first("needs-retry.s3", _raise_change)
+        for operation in ("ListObjects", "ListObjectsV2"):
+            events.register_first(f"before-parse.s3.{operation}", _check_listing)
         return client
 
     @cached_property
@@ -96,32 +92,20 @@ class Boto3Store(BucketStore):
             self._etags[parsed.get("Key", "")] = parsed["ETag"]
 
     @override
-    def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
-        options: Any = {"Bucket": self._bucket, "Prefix": prefix}
-        if token:
-            options["ContinuationToken"] = token
-        else:
-            options["StartAfter"] = max(just_before(start), after)
+    def page(self, prefix: str, begin: str, token: str) -> Page:
+        options: Any = {"Bucket": self._bucket, **parameters_of(prefix, begin, token)}
         with self.translating():
             client = self._client
+            list_page: Any = client.list_objects if "Marker" in options else client.list_objects_v2
             with reading_listing(BotoCoreError):
-                return self._page(client, options)
-
-    def _page(self, client: S3Client, options: dict[str, Any]) -> Page:
-        answer: Any = client.list_objects_v2(**options)
-        # Nothing rules out an empty page that is not the last one.
-        while answer["IsTruncated"] and not answer.get("Contents"):
-            token = options.get("ContinuationToken", "")
-            options["ContinuationToken"] = next_token(token, answer["NextContinuationToken"])
-            answer = client.list_objects_v2(**options)
-        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        entries = [self._entry(each, date) for each in answer.get("Contents", ())]
-        return Page(entries, answer["NextContinuationToken"] if answer["IsTruncated"] else None)
-
-    def _entry(self, entry: Mapping[str, Any], date: str | None) -> Entry:
-        written = entry.get("LastModified")
-        last_modified = on_our_clock(written, date) if isinstance(written, datetime) else None
-        return Entry(entry["Key"], self.listed(entry["ETag"], entry["Size"], last_modified))
+                answer = list_page(**options)
+                objects = [
+                    ListedObject(each["Key"], each["ETag"], each["Size"], each.get("LastModified"))
+                    for each in answer.get("Contents", ())
+                ]
+                following = token_of(answer, objects[-1].key if objects else "")
+                headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        return self.listed_page(objects, following, headers.get("date"))
 
     @override
     def head(self, key: str) -> Listed | None:
@@ -220,6 +204,16 @@ def _raise_change(caught_exception: Exception | None = None, **_: object) -> Non
     cause = getattr(caught_exception, "kwargs", {}).get("error")
     if isinstance(cause, (InterruptedError, SourceChangedError)):
         raise cause
+
+
+def _check_listing(response_dict: Mapping[str, Any], **_: object) -> None:
+    """Refuse what botocore would take for an empty listing, or for a server's trouble.
+
+    Raises:
+        NoListingError: It is something else.
+    """
+    if response_dict["status_code"] == 200 and LISTING.encode() not in response_dict["body"]:
+        raise NoListingError("The answer to a listing is no listing.")
 
 
 def _make_client(storage: Any, threads: int) -> S3Client:

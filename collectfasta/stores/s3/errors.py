@@ -143,6 +143,16 @@ def _refusal(store: Store, status: int | None, code: str, operation: str, text: 
     )
 
 
+def is_unsupported(error: StoreError) -> bool:
+    """Return whether an error may mean that the service does not know such a request at all.
+
+    Services answer with NotImplemented, MethodNotAllowed, InvalidArgument or InvalidRequest, and
+    what they give for a reason is not to be relied on.
+    """
+    is_refused = error.kind[:3] in ("400", "405", "501")
+    return is_refused and not error.transient and error.advice is None
+
+
 def _explain_failure(store: Store, error: Exception) -> str:
     if isinstance(error, NoCredentialsError):
         return (

@@ -107,6 +107,16 @@ class CredentialProvider:
 
     def __call__(self) -> Any:
         """Return credentials as obstore wants them."""
+        frozen = self.frozen()
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": self._ask_again(),
+        }
+
+    def frozen(self) -> Any:
+        """Return botocore's credentials as they are now; there may be none for seconds."""
         if self.error is not None and time.monotonic() - self._failed_at < _REFUSED_SECONDS:
             raise self.error
         try:
@@ -115,12 +125,7 @@ class CredentialProvider:
             self.error, self._failed_at = error, time.monotonic()
             raise
         self.error = None
-        return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
-            "expires_at": self._ask_again(),
-        }
+        return frozen
 
     @property
     def have_token(self) -> bool:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
 from collectfasta import settings
-from collectfasta.checksums import Checksum
 from collectfasta.remote import Listed
 from collectfasta.source import Body
-from collectfasta.stores.s3.base import AFTER, BucketStore
+from collectfasta.stores.s3.base import BucketStore
 from collectfasta.stores.s3.boto3 import Boto3Store
 from collectfasta.stores.s3.connection import UnsupportedError
-from collectfasta.stores.store import Entry, Page
+from collectfasta.stores.store import Page
 
 if TYPE_CHECKING:
     from collectfasta.stores.s3.obstore import ObstoreStore
@@ -98,24 +96,8 @@ class S3Store(BucketStore):
         return request(self._exact)
 
     @override
-    def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
-        """Return a page of a listing; without ``start``, of one with exact keys."""
-        if token.startswith(AFTER):
-            after, token = token.removeprefix(AFTER), ""
-        elif start and not token:
-            page = self._do(lambda store: store.list(prefix, start, after=after))
-            return replace(page, entries=[*map(self._checkable, page.entries)])
-        return self._exact.list(prefix, start, after=after, token=token)
-
-    def _checkable(self, entry: Entry) -> Entry:
-        if entry.listed.version:
-            return entry
-
-        def read_checksum() -> Checksum | None:
-            listed = self.head(entry.key)
-            return listed.checksum if listed else None
-
-        return Entry(entry.key, replace(entry.listed, read_checksum=read_checksum))
+    def page(self, prefix: str, begin: str, token: str) -> Page:
+        return self._do(lambda store: store.page(prefix, begin, token))
 
     @override
     def head(self, key: str) -> Listed | None:
