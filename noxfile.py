@@ -31,25 +31,13 @@ PYTHONS = ["3.10", "3.12", "3.13"]
 MORE_PYTHONS = ["3.11", "3.14"]
 LOWEST = "lowest versions"
 
-# What touches Django, the storages and the SDKs where their versions differ: each cloud, all
-# engines of S3, manifests and their staging, --clear, dry runs, caches, the command's own output.
-FUNCTIONAL = [
-    f"tests/functional/test_{module}.py"
-    for module in (
-        "azure_objects",
-        "command",
-        "custom_strategies",
-        "filesystem_clear",
-        "gcs_objects",
-        "manifest_classes",
-        "manifest_equality",
-        "options_check",
-        "promises",
-        "s3_clear",
-        "s3_engines_crt",
-        "s3_engines_equality",
-        "storage_cache",
-    )
+# What touches Django, the storages and the SDKs where their versions differ: the whole command in
+# memory, sites of each kind on each cloud, and what Django's own command makes of the same files.
+OF_THE_PACKAGE = [
+    "tests/flow",
+    "tests/end_to_end/test_django_equality.py",
+    *(f"tests/end_to_end/test_s3_{kind}.py" for kind in ("plain", "manifest", "whitenoise")),
+    *(f"tests/end_to_end/test_{cloud}_lives.py" for cloud in ("azure", "filesystem", "gcs")),
 ]
 
 # Unit tests of the project itself, which no version makes a difference to.
@@ -100,10 +88,10 @@ find_pyenv()
 @nox.session
 @nox.parametrize("python,versions", combinations())
 def tests(session: nox.Session, versions: str) -> None:
-    """Run the unit tests, a selection of the functional ones, and Django's own of staticfiles."""
+    """Run the unit and flow tests, sites on each cloud, and Django's own tests of staticfiles."""
     session.install("--quiet", "--requirement", requirements(session, versions))
     session.install("--quiet", "--no-build-isolation", "--no-deps", "--editable", ".")
-    selection = session.posargs or ["tests/unit", *OF_THE_PROJECT, *FUNCTIONAL]
+    selection = session.posargs or ["tests/unit", *OF_THE_PROJECT, *OF_THE_PACKAGE]
     session.run("python", "-m", "pytest", "--numprocesses=2", "--dist=loadscope", *selection)
     session.run("python", "tests/django/run.py", "--here")
 

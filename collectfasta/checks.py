@@ -7,6 +7,7 @@ the same checks, because ``call_command`` runs none.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
@@ -43,6 +44,9 @@ Check = Callable[..., list[CheckMessage]]
 AppConfigs = Sequence[AppConfig] | None
 
 _APP = "collectfasta"
+_OPTION = "The option %s of STORAGES['staticfiles']"
+_CREDENTIAL = re.compile("KEY|TOKEN|SECRET|CONNECTION", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STATICFILES = "django.contrib.staticfiles"
 
 
@@ -234,6 +238,36 @@ def check_options() -> list[CheckMessage]:
     return found
 
 
+def check_credentials() -> list[CheckMessage]:
+    """E016: credentials are without the white space and line ends that secret stores add."""
+    cloud = _cloud()
+    if cloud is None:
+        return []
+    options, prefix = _configured()["OPTIONS"], cloud.location.removesuffix("LOCATION")
+    given = {_OPTION % repr(name): value for name, value in options.items()}
+    given |= {
+        name: getattr(django_settings, name)
+        for name in dir(django_settings)
+        if name.startswith(prefix)
+    }
+    profile = _option("session_profile", "AWS_S3_SESSION_PROFILE", None)[1]
+    if not profile and not any(re.search("access_key", name, re.IGNORECASE) for name in given):
+        # Else these are not what the SDK takes.
+        environment = os.environ.items()
+        given |= {name: value for name, value in environment if name.startswith(prefix)}
+    return [
+        message
+        for name, value in given.items()
+        if _CREDENTIAL.search(name) and isinstance(value, str) and "-----BEGIN" not in value
+        if value != value.strip() or _CONTROL.search(value)
+        for message in _report(
+            "E016",
+            f"{name} has white space around it, or a control character in it.",
+            "Correct the value: secret stores, files and copying add line ends.",
+        )
+    ]
+
+
 def check_signed_urls() -> list[CheckMessage]:
     """W006: no URL that ends after a while is written into style sheets."""
     cloud, storage_class = _cloud(), _storage_class()
@@ -263,7 +297,7 @@ def _option(name: str, setting: str, default: Any) -> tuple[str, Any]:
     """Return what is to be corrected where an option is wrong, and its value."""
     options = _configured()["OPTIONS"]
     if name in options:
-        return f"The option {name!r} of STORAGES['staticfiles']", options[name]
+        return _OPTION % repr(name), options[name]
     if hasattr(_storage_class(), name):
         return f"The storage's attribute {name!r}", getattr(_storage_class(), name)
     return setting, getattr(django_settings, setting, default)
@@ -529,6 +563,7 @@ ALL_CHECKS: Sequence[Check] = [
         check_obstore,
         check_old_name,
         check_options,
+        check_credentials,
         check_signed_urls,
         check_cache,
         check_cache_location,

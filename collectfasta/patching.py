@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from django.core.files.storage import FileSystemStorage
+from django.conf import STATICFILES_STORAGE_ALIAS
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.files.storage import FileSystemStorage, storages
 from django.utils.functional import LazyObject
 
 # The method of HashedFilesMixin that rewrites files, and those that its references are made by.
@@ -44,6 +46,28 @@ def saving_under_exact_names(storage: Any, **attributes: object) -> AbstractCont
         # Else its _save() asks for another name until the end of time.
         attributes["_allow_overwrite"] = True
     return patched(storage, get_available_name=_same_name, **attributes)
+
+
+@contextmanager
+def standing_in(local: Any, storage: Any) -> Iterator[None]:
+    """Let a storage stand in for Django's ``staticfiles_storage``, which its class may read.
+
+    Args:
+        local: The storage.
+        storage: The one to deploy to.
+    """
+    lazy: Any = staticfiles_storage
+    handler: Any = storages
+    if unwrapped(lazy) is not unwrapped(storage):
+        yield
+        return
+    before = lazy.__dict__["_wrapped"]
+    lazy._wrapped = local
+    try:
+        with patched(handler, _storages={**handler._storages, STATICFILES_STORAGE_ALIAS: local}):
+            yield
+    finally:
+        lazy._wrapped = before
 
 
 def _same_name(name: str, max_length: int | None = None) -> str:

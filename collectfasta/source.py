@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from tempfile import SpooledTemporaryFile, gettempdir
@@ -24,6 +25,9 @@ from collectfasta.patching import is_overridden
 # A size in bytes and a time of modification, each None where the storage has none.
 Stamp = tuple[int | None, object]
 
+# A finder may yield what has open() alone.
+_UNKNOWN = (AttributeError, NotImplementedError)
+
 _encode = json.JSONEncoder(sort_keys=True, default=repr).encode
 
 
@@ -36,6 +40,7 @@ class SourceFile:
         prefixed_path: Where it goes, relative to the target storage's location, as Django's
             finders have it (with the prefix of ``STATICFILES_DIRS``).
         storage: The finder's storage that holds it.
+        is_made: Post-processing has made it, which Django saves by ``_save()``, not by ``save()``.
         expected: What its stamp has to be when it is sent, because its name was made from its
             content; None where it is sent as it is by then.
         body: Its content while it is being sent, which ``open()`` returns then.
@@ -44,6 +49,7 @@ class SourceFile:
     path: str
     prefixed_path: str
     storage: Storage
+    is_made: bool = field(default=False, compare=False)
     expected: Stamp | None = field(default=None, compare=False)
     body: Body | None = field(default=None, compare=False, repr=False)
 
@@ -70,18 +76,16 @@ class SourceFile:
         """Its size in bytes when first asked, None where the storage has none."""
         if self.local_path is not None:
             return self.first_stamp[0]
-        try:
+        with suppress(*_UNKNOWN):
             return self.storage.size(self.path)
-        except NotImplementedError:
-            return None
+        return None
 
     @property
     def label(self) -> str:
         """What Django's messages call it: the absolute path, where the storage has one."""
-        try:
+        with suppress(*_UNKNOWN):
             return self.local_path or self.storage.path(self.path)
-        except NotImplementedError:
-            return self.path
+        return self.path
 
     def open(self) -> File[Any]:
         """Open it for reading bytes.
@@ -107,14 +111,16 @@ class SourceFile:
         if self.local_path is not None:
             status = os.stat(self.local_path)
             return status.st_size, status.st_mtime_ns
-        try:
-            return self.storage.size(self.path), self.storage.get_modified_time(self.path)
-        except NotImplementedError:
-            return None, None
+        size, time = None, None
+        with suppress(*_UNKNOWN):
+            size = self.storage.size(self.path)
+        with suppress(*_UNKNOWN):
+            time = self.storage.get_modified_time(self.path)
+        return size, time
 
     def hashed_as(self, name: str) -> SourceFile:
         """Return it under a name made from the content that it has had since it was first asked."""
-        return self._copy(prefixed_path=name, expected=self.first_stamp)
+        return self._copy(prefixed_path=name, expected=self.first_stamp, is_made=True)
 
     def open_body(
         self,

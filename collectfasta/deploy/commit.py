@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
@@ -22,6 +23,7 @@ from collectfasta.source import SourceFile
 from collectfasta.stores.store import batches
 from collectfasta.strategies.contract import Strategy
 from collectfasta.strategies.selection import sending_strategy
+from collectfasta.terminal.output import count
 from collectfasta.terminal.progress import Progress
 
 # How many objects are deleted between two steps of the progress: the most that S3 takes at once.
@@ -207,6 +209,58 @@ def find_stale(
         and target.strategy.object_key(each.name) not in keys
         and (oldest is None or _is_older(target.strategy, each, oldest))
     ]
+
+
+def without_variants(
+    target: Target,
+    stale: Sequence[str],
+    kept: Iterable[str],
+    began: datetime,
+    warn: Callable[[str], None],
+) -> list[str]:
+    """Return stale names without those that a class may have written of deployed files, unseen.
+
+    These were written since the deploy began, or have the name of a deployed file and an extension
+    more: ``a.css.gz``.
+
+    Args:
+        target: Where. Its storage's class saves or post-processes in its own way.
+        stale: What ``find_stale()`` has found.
+        kept: Names that belong to the deploy.
+        began: When the deploy began.
+        warn: Tells the user what stays.
+    """
+    strategy, keys = target.strategy, {*_keys(target.strategy, kept)}
+    variants = {name for name in stale if not keys.isdisjoint(_origins(strategy.object_key(name)))}
+    left = {*stale} - variants
+    if variants:
+        warn(
+            f"{count(len(variants), 'object')} under {strategy.store.url} may be what "
+            f"{type(strategy.target_storage).__name__} makes of deployed files, and stay: "
+            f"{min(variants)!r} for instance."
+        )
+    if left and strategy.store.has_last_modified:
+        now = again_if_transient(strategy, partial(_list_now, strategy)) or ()
+        # A service that knows whole seconds only has another clock, too.
+        rough = began - timedelta(seconds=2)
+        left -= {
+            each.name
+            for each in now
+            if each.name in left
+            and not _is_older(strategy, each, began if _is_exact(each) else rough)
+        }
+    return sorted(left)
+
+
+def _is_exact(stored: StoredObject) -> bool:
+    return stored.last_modified is None or stored.last_modified.microsecond != 0
+
+
+def _origins(key: str) -> Iterator[str]:
+    """Yield a key without its last extension, its last two and so on."""
+    while "." in posixpath.basename(key):
+        key = key.rpartition(".")[0]
+        yield key
 
 
 def _is_older(strategy: Strategy[Any], stored: StoredObject, oldest: datetime) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from collectfasta.deploy.commit import (
     plan_elsewhere,
     publish,
     published_names,
+    without_variants,
 )
 from collectfasta.deploy.plan import Decision, PlanError, Reason, check_sources
 from collectfasta.deploy.report import Report, named, verdict
@@ -33,7 +35,7 @@ from collectfasta.deploy.stage import (
 from collectfasta.deploy.staging_storage import PostProcessed
 from collectfasta.deploy.target import Target
 from collectfasta.errors import CollectfastaError
-from collectfasta.patching import noting_names
+from collectfasta.patching import is_overridden, noting_names
 from collectfasta.remote import StoredObject
 from collectfasta.source import SourceFile
 from collectfasta.strategies.contract import Strategy
@@ -100,6 +102,7 @@ class Deploy:
         self._kept: set[str] = set()
         # What post-processing in place saves or finds there; None where it is not done.
         self._noted: set[str] | None = None
+        self._began = datetime.now(timezone.utc)
         self._exit = ExitStack()
 
     def __enter__(self) -> Deploy:
@@ -154,10 +157,29 @@ class Deploy:
 
     def _unchecked(self, method: str) -> UncheckedError:
         return UncheckedError(
-            f"--check can't tell what {method} of {type(self._storage).__name__} would write, "
-            "because it is none of Django's and may write anywhere: leave --check out, or add "
-            "--no-post-process to compare the files as they were found."
+            f"--check {self._untold(method)}: leave --check out, or add --no-post-process to "
+            "compare the files as they were found."
         )
+
+    def _untold(self, method: str) -> str:
+        return (
+            f"can't tell what {method} of {type(self._storage).__name__} would write, because it "
+            "is none of Django's and may write anywhere"
+        )
+
+    @property
+    def _posts_itself(self) -> bool:
+        """Whether a class post-processes in place, in its own way."""
+        return self._noted is not None and is_overridden(type(self._storage), "post_process")
+
+    @property
+    def _uncalled(self) -> str | None:
+        """The method that this dry run does not call, so that it can't know everything."""
+        if not self.options.dry_run:
+            return None
+        if self._stage:
+            return self._stage.skipped_in_dry_runs
+        return "post_process()" if self._posts_itself else None
 
     def _post_process_staged(
         self, making: AbstractContextManager[Stage]
@@ -215,6 +237,9 @@ class Deploy:
         elif self._noted is None:
             self._send_found(is_replaced=False)
         self._kept |= self._noted or set()
+        if self._uncalled:
+            untold = self._untold(self._uncalled)
+            self._console.warn(f"A dry run {untold}: what is stale is left out.")
         with self.target.explaining():
             self._delete_stale()
         return verdict(self.report) if self.options.check else None
@@ -277,7 +302,14 @@ class Deploy:
     def _delete_stale(self) -> None:
         if not (self._console.clear or self.options.prune):
             return
-        stale = StaleObjects(find_stale(self.target, self._stored, self._kept, self.options.grace))
+        names: list[str] = []
+        if not self._uncalled:
+            names = find_stale(self.target, self._stored, self._kept, self.options.grace)
+            if self._posts_itself or self.sender.store.saves_itself:
+                names = without_variants(
+                    self.target, names, self._kept, self._began, self._console.warn
+                )
+        stale = StaleObjects(names)
         self._console.clear_stale(stale)
         if self.options.dry_run:
             self.report.deleted += stale.names

@@ -27,6 +27,7 @@ from collectfasta.patching import (
     is_overridden,
     save_sorted_manifest,
     saving_under_exact_names,
+    standing_in,
     unwrapped,
 )
 from collectfasta.source import SourceFile
@@ -170,13 +171,19 @@ class LocalStage(Stage):
             return
         self._prepare()
         saved: set[str] = set()
-        with saving_under_exact_names(self._local, **self._methods(saved)):
+        local = unwrapped(self._local)
+        with (
+            standing_in(local, self.storage),
+            saving_under_exact_names(local, **self._methods(saved)),
+        ):
             for source in self.originals:
                 with source.open() as content:
-                    self._local.save(source.name, content)
-            if hasattr(self._local, "post_process"):
-                yield from self._local.post_process(self._found(), dry_run=False)
-        self._gather(saved)
+                    local.save(source.name, content)
+            found = {*saved}
+            saved.clear()
+            if hasattr(local, "post_process"):
+                yield from local.post_process(self._found(), dry_run=False)
+        self._gather(saved, found)
         if hasattr(self.storage, "hashed_files") and hasattr(self._local, "hashed_files"):
             self.storage.hashed_files = self._local.hashed_files
             self.storage.manifest_hash = self._local.manifest_hash
@@ -198,15 +205,20 @@ class LocalStage(Stage):
         methods: dict[str, object] = {"_save": save}
         if hasattr(local, "save_manifest"):
             methods["save_manifest"] = lambda: save_sorted_manifest(local)
+            # Where it goes is for the storage to deploy to.
+            methods["manifest_storage"] = local
         return methods
 
-    def _gather(self, saved: set[str]) -> None:
-        names = saved | set(self.hashed_files.values())
+    def _gather(self, saved: set[str], found: set[str]) -> None:
+        names = saved | found | set(self.hashed_files.values())
         if self._is_fresh:
             # What was written past the storage's methods, too.
             with suppress(NotImplementedError):
                 names.update(walk(self._local))
-        files = [SourceFile(name, name, self._local) for name in sorted(names)]
+        files = [
+            SourceFile(name, name, self._local, is_made=name in saved or name not in found)
+            for name in sorted(names)
+        ]
         by_name = {each.name: each for each in files if self._local.exists(each.name)}
         self.manifest = by_name.pop(getattr(self._local, "manifest_name", ""), None)
         self._files = list(by_name.values())
@@ -273,7 +285,7 @@ class PatchedStage(Stage):
             )
         name = self.storage.manifest_name
         if self._staging.manifests.exists(name):
-            self.manifest = SourceFile(name, name, self._staging.manifests)
+            self.manifest = SourceFile(name, name, self._staging.manifests, is_made=True)
         else:
             self.manifest = self._staging.files.pop(name, None)
 
@@ -296,7 +308,8 @@ class PatchedStage(Stage):
             save_sorted_manifest(self.storage)
         saved = [each for each in self.files if before.get(each.name) is not each]
         manifests = self._staging.manifests
-        return saved + [SourceFile(name, name, manifests) for name in walk(manifests)]
+        own = [SourceFile(name, name, manifests, is_made=True) for name in walk(manifests)]
+        return saved + own
 
     @override
     def restore(self) -> None:

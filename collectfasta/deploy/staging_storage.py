@@ -151,7 +151,7 @@ class StagingStorage:
         self._delete(name)
         if source is None:
             self._scratch._save(name, content)
-            self.files[name] = SourceFile(name, name, self._scratch)
+            self.files[name] = SourceFile(name, name, self._scratch, is_made=True)
         else:
             self.files[name] = source.hashed_as(name)
         return name

@@ -91,6 +91,7 @@ class AzureStore(CloudStore):
     at a blob.
     """
 
+    service: ClassVar[str] = "Azure"
     seeks = False
     missing = (FileNotFoundError, ResourceNotFoundError)
     secret_attributes: ClassVar[tuple[str, ...]] = ("account_key", "connection_string", "sas_token")

@@ -3,16 +3,16 @@
 ``_normalize_name`` of each class, ``AzureStorage._get_valid_path``,
 ``_get_content_settings_parameters`` and ``_get_service_client``,
 ``GoogleCloudStorage._compress_content`` and ``_client``, ``S3Storage._create_session``,
-``_get_write_parameters`` and ``_compress_content`` are what ``_save()``, ``client`` and
-``connection`` are made of: there is no public way to a key, to the headers and the bytes of a file,
-to the session, or to a client with other options.
+``_connections``, ``_get_write_parameters`` and ``_compress_content`` are what ``_save()``,
+``client`` and ``connection`` are made of: there is no public way to a key, to the headers and the
+bytes of a file, to the session, or to a client with other options.
 """
 
 from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from storages.utils import clean_name
 from typing_extensions import override
 
 from collectfasta.errors import CollectfastaError
-from collectfasta.patching import is_overridden
+from collectfasta.patching import is_overridden, unwrapped
 from collectfasta.stores.store import Store
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html and
@@ -29,8 +29,8 @@ from collectfasta.stores.store import Store
 _LONGEST_KEY = 1024
 
 
-# What an S3Storage makes its client by.
-S3_CLIENT_METHODS = ("connection", "_create_session")
+# What an S3Storage reaches its bucket by.
+S3_CLIENT_METHODS = ("bucket", "connection", "_create_session")
 
 
 class CloudStore(Store):
@@ -138,6 +138,24 @@ def google_client_so_far(storage: Any) -> Any:
 def s3_session(storage: Any) -> Any:
     """Return the boto3 session that an S3Storage would make its client with."""
     return storage._create_session()
+
+
+def s3_connection_so_far(storage: Any) -> Any:
+    """Return the boto3 resource of an S3Storage, None as long as this thread has not made one."""
+    return getattr(getattr(storage, "_connections", None), "connection", None)
+
+
+def share_s3_sessions(storage: Any, share: Callable[[Any], None]) -> None:
+    """Hand each boto3 session that an S3Storage makes from now on to a function first."""
+    storage = unwrapped(storage)
+    create = type(storage)._create_session
+
+    def create_session() -> Any:
+        session = create(storage)
+        share(session)
+        return session
+
+    vars(storage)["_create_session"] = create_session
 
 
 def s3_headers(storage: Any, key: str, content: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
@@ -33,6 +33,7 @@ class FileSystemStore(Store):
         is_cached: Keep the checksums of the files in Django's cache.
     """
 
+    service: ClassVar[str] = "File system"
     seeks = False
 
     def __init__(self, storage: Any, *, is_cached: bool = False) -> None:

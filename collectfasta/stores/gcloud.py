@@ -15,7 +15,8 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from types import NoneType
+from typing import Any, ClassVar
 
 from google.api_core.exceptions import (
     BadRequest,
@@ -25,6 +26,7 @@ from google.api_core.exceptions import (
     Unauthorized,
     from_http_response,
 )
+from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud.exceptions import GoogleCloudError
 from google.cloud.storage import Blob, Bucket
@@ -34,6 +36,7 @@ from typing_extensions import override
 
 from collectfasta.checksums import Checksum
 from collectfasta.errors import CollectfastaError, StoreError, describe
+from collectfasta.patching import is_overridden
 from collectfasta.remote import Listed, on_our_clock
 from collectfasta.source import Body, Payload
 from collectfasta.stores.django_storages import (
@@ -44,6 +47,7 @@ from collectfasta.stores.django_storages import (
 )
 from collectfasta.stores.http import CONNECT_SECONDS, READ_SECONDS, Counter, prepare_session
 from collectfasta.stores.store import (
+    OTHER_SHAPE,
     PAGE_SIZE,
     TRANSIENT_STATUSES,
     Entry,
@@ -84,18 +88,20 @@ class GoogleStore(CloudStore):
     Objects are compared by size and MD5, composite ones, which have no MD5, by CRC32C.
     """
 
+    service: ClassVar[str] = "Google Cloud Storage"
     missing = (FileNotFoundError, NotFound)
 
     def __init__(self, storage: Any) -> None:
         super().__init__(storage)
         self._count = Counter()
         self._lock = threading.Lock()
-        self._pool = 0
+        self._ready: tuple[int, Bucket] | None = None
 
     @property
     @override
     def url(self) -> str:
-        return f"gs://{self.storage.bucket_name}/{self.prefix}"
+        name = self._ready[1].name if self._ready else self.storage.bucket_name
+        return f"gs://{name}/{self.prefix}"
 
     @property
     @override
@@ -114,7 +120,7 @@ class GoogleStore(CloudStore):
     @override
     def secrets(self) -> list[str]:
         """The storage's secrets, and those of the credentials that it or its client has."""
-        client = google_client_so_far(self.storage)
+        client = self._ready[1].client if self._ready else google_client_so_far(self.storage)
         logins = self.storage.credentials, getattr(client, "_credentials", None)
         return [*super().secrets, *(text for each in logins for text in texts_of(each, _SECRETS))]
 
@@ -133,22 +139,40 @@ class GoogleStore(CloudStore):
         """The storage's own bucket, whose client has a connection for each thread.
 
         Raises:
-            CollectfastaError: The settings name no bucket.
+            CollectfastaError: The settings name no bucket, or credentials that are not Google's.
         """
         with self._lock:
-            if not self.storage.bucket_name:
-                raise CollectfastaError(
-                    "The storage names no bucket: set bucket_name in its OPTIONS, or "
-                    "GS_BUCKET_NAME."
-                )
-            bucket: Bucket = self.storage.bucket
-            if self._pool != self.threads:
-                # It would ask for the bucket's metadata, in another thread, to decorate traces.
-                bucket.client._bucket_metadata_cache = None
-                url = bucket.client._connection.API_BASE_URL
-                prepare_session(bucket.client._http, url, self.threads, self._count)
-                self._pool = self.threads
-            return bucket
+            if self._ready is None or self._ready[0] != self.threads:
+                self._ready = self.threads, self._connect()
+            return self._ready[1]
+
+    def _connect(self) -> Bucket:
+        storage = self.storage
+        overridden = {name for name in ("bucket", "client") if is_overridden(type(storage), name)}
+        if not storage.bucket_name and "bucket" not in overridden:
+            raise CollectfastaError(
+                "The storage names no bucket: set bucket_name in its OPTIONS, or GS_BUCKET_NAME."
+            )
+        if not overridden and not isinstance(storage.credentials, (Credentials, NoneType)):
+            raise CollectfastaError(
+                "The storage's credentials (GS_CREDENTIALS) must be an object of google.auth, not "
+                f"a {type(storage.credentials).__name__}: leave them out, and let "
+                "GOOGLE_APPLICATION_CREDENTIALS name the key file."
+            )
+        try:
+            bucket: Bucket = storage.bucket
+        except (OSError, *OTHER_SHAPE) as error:
+            if overridden or isinstance(error, GoogleAuthError):
+                raise
+            raise CollectfastaError(
+                f"The storage's client can't be made ({describe(error)}): correct its bucket_name "
+                "(GS_BUCKET_NAME), or the file that GOOGLE_APPLICATION_CREDENTIALS names."
+            ) from error
+        # It would ask for the bucket's metadata, in another thread, to decorate traces.
+        bucket.client._bucket_metadata_cache = None
+        url = bucket.client._connection.API_BASE_URL
+        prepare_session(bucket.client._http, url, self.threads, self._count)
+        return bucket
 
     # What would be there
 
@@ -192,6 +216,7 @@ class GoogleStore(CloudStore):
             following: str | None = token
             with reading_listing(GoogleAuthError):
                 for page in listing.pages:
+                    _check_listing(page.raw_page)
                     entries = [
                         Entry(blob.name, self._describe(blob, is_dated=not start)) for blob in page
                     ]
@@ -273,14 +298,27 @@ class GoogleStore(CloudStore):
                 try:
                     with bucket.client.batch():
                         bucket.delete_blobs(batch)
-                except (GoogleCloudError, RequestException):
+                except (GoogleCloudError, RequestException, *OTHER_SHAPE):
                     # Of one call: it hides what became of the others, and no call of a batch is
-                    # repeated. One by one they are, and those that were done are not errors.
+                    # repeated. One by one they are, and those that were done are not errors. And
+                    # others than Google's service may not know batches.
                     bucket.delete_blobs(batch, on_error=lambda _: None, **_TRIED)
 
     @override
     def translate(self, error: Exception) -> StoreError | None:
         return translate(error, self.storage.bucket_name, self.secrets)
+
+
+def _check_listing(answer: Any) -> None:
+    """Raise a ValueError that names the fields of JSON of another kind.
+
+    The service leaves out what it was not asked for, so of an empty bucket all may be missing.
+    https://cloud.google.com/storage/docs/json_api/v1/objects/list#response_1
+    """
+    if answer.get("kind", "storage#objects") != "storage#objects" or (
+        answer and not answer.keys() & {"kind", "items", "nextPageToken", "prefixes"}
+    ):
+        raise ValueError(", ".join(answer))
 
 
 def translate(error: Exception, bucket: str, secrets: Iterable[str] = ()) -> StoreError | None:
@@ -318,8 +356,10 @@ def translate(error: Exception, bucket: str, secrets: Iterable[str] = ()) -> Sto
 
 def _advice(error: Exception, bucket: str) -> str | None:
     if isinstance(error, (GoogleAuthError, Unauthorized)):
+        reason = f" ({describe(error)})" if isinstance(error, GoogleAuthError) else ""
         return (
-            f"The credentials for the bucket {bucket!r} are refused, missing or have expired: "
+            f"The credentials for the bucket {bucket!r} are refused, missing or have expired"
+            f"{reason}: "
             "correct the storage's credentials (GS_CREDENTIALS) or "
             "GOOGLE_APPLICATION_CREDENTIALS."
         )

@@ -88,13 +88,14 @@ class StorageStore(Store):
                 self.storage.delete(key)
 
 
-def save_exactly(storage: Any, name: str, body: Any) -> None:
-    """Save a file by the storage's own ``save()``.
+def save_exactly(storage: Any, name: str, body: Any, *, is_made: bool = False) -> None:
+    """Save a file by the storage's own ``save()``, or ``_save()`` where Django calls that.
 
     Args:
         storage: The storage, made to keep names by ``exact_names()``.
         name: The file's.
         body: What to save, open for reading bytes.
+        is_made: Post-processing has made it.
 
     Raises:
         ValueError: It was saved under another name.
@@ -102,7 +103,8 @@ def save_exactly(storage: Any, name: str, body: Any) -> None:
     if isinstance(storage, InMemoryStorage) and storage.exists(name):
         # It writes over a file's beginning and leaves the rest; nothing live is in it.
         storage.delete(name)
-    saved = storage.save(name, File(body))
+    save = storage._save if is_made else storage.save
+    saved = save(name, File(body))
     if saved != name:
         raise ValueError(f"the storage saved it as {saved!r}: its save() has to keep names")
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice
+from itertools import islice, pairwise
+from os.path import commonprefix
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from collectfasta.errors import StoreError, describe
@@ -31,7 +32,7 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)} - {501, 505})
 _MOST_FOLDERS = 50
 
 # What parsers and their callers raise for an answer of another shape.
-_OTHER_SHAPE = (
+OTHER_SHAPE = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -82,14 +83,17 @@ class Store(abc.ABC):
         storage: The Django storage whose class, options and credentials are obeyed.
 
     Attributes:
+        service: What the line of facts calls the kind of target; "" for the strategy's name.
         default_threads: How many files to send at a time where ``COLLECTFASTA_THREADS`` is unset.
-        seeks: ``list()`` can begin at any key, and lists in the order of the keys' UTF-8.
+        seeks: ``list()`` can begin at any key, and lists in the order of the keys' UTF-8; set to
+            False once the service turns out not to.
         prefix: What all keys of the target begin with: the storage's location with a slash at its
             end, or nothing.
         has_last_modified: It knows when objects were written.
         missing: What the storage's own methods raise for an object that does not exist.
     """
 
+    service: ClassVar[str] = ""
     default_threads: ClassVar[int] = 0
     seeks: bool = True
     prefix: str = ""
@@ -269,7 +273,7 @@ def reading_listing(*others: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except _OTHER_SHAPE as error:
+    except OTHER_SHAPE as error:
         if isinstance(error, others):
             raise
         raise NoListingError(
@@ -326,12 +330,29 @@ def leapfrog(store: Store, keys: Iterable[str], *, threads: int = 0) -> Iterator
     Yields:
         Each expected key that exists, in any order.
     """
+    found: set[str] = set()
+    try:
+        for entry in _leap(store, keys, threads):
+            found.add(entry.key)
+            yield entry
+    except _NoOrderError:
+        store.seeks = False
+        yield from (entry for entry in _leap(store, keys, threads) if entry.key not in found)
+
+
+class _NoOrderError(Exception):
+    """A store that was taken to seek does not list from any key on, in the order of keys."""
+
+
+def _leap(store: Store, keys: Iterable[str], threads: int) -> Iterator[Entry]:
     # Code points sort as their UTF-8 does, so Python's own order is the order of the listing.
     expected = sorted(set(keys))
     if not expected:
         return
     list_page = partial(store.list, store.prefix)
-    page = list_page(expected[0])
+    page = list_page(_first(expected))
+    if store.seeks:
+        _check_order(page)
     yield from _hits(page, set(expected))
     if page.token is None:
         return
@@ -343,7 +364,12 @@ def leapfrog(store: Store, keys: Iterable[str], *, threads: int = 0) -> Iterator
         # as with a letter outside of ASCII, its range begins where the one before it ends.
         tasks = zip([last, *(each[-1] for each in ranges)], ranges, strict=False)
         list_one = partial(_list_range, list_page)
-        yield from _gather(Executor(threads).run(list_one, tasks))
+        missing, ends = {*expected} - {entry.key for entry in page.entries}, [last]
+        for entries, more in _gather(Executor(threads).run(list_one, tasks)):
+            missing -= {entry.key for entry in entries}
+            ends += more
+            yield from entries
+        _check_missing(store, sorted(missing), ends)
     else:
         missing = {*expected} - {entry.key for entry in page.entries}
         folders = {folder + slash for folder, slash, _ in (key.partition("/") for key in missing)}
@@ -351,15 +377,62 @@ def leapfrog(store: Store, keys: Iterable[str], *, threads: int = 0) -> Iterator
             yield from _hits(_rest(store, page), missing)
         elif folders:
             list_folder = partial(_list_folder, store, missing)
-            yield from _gather(Executor(threads).run(list_folder, folders))
+            for entries in _gather(Executor(threads).run(list_folder, folders)):
+                yield from entries
 
 
-def _gather(outcomes: Any) -> Iterator[Entry]:
+def _first(expected: Sequence[str]) -> str:
+    """Return where a listing of sorted keys begins.
+
+    Some servers walk through folders, so that "app/x" comes before "app-theme/z": what comes first
+    in either order begins with this, and neither is left out.
+    """
+    # Not a common path: of "app/x" and "app-theme/z" it is "app".
+    return commonprefix([expected[0], min(expected, key=_walked)]) or expected[0]  # noqa: RUF071
+
+
+def _walked(key: str) -> list[str]:
+    return key.split("/")
+
+
+def _check_order(page: Page, last: str = "") -> None:
+    """Raise _NoOrderError unless a page is in the order of keys and comes after the last one."""
+    keys = [last, *(entry.key for entry in page.entries)]
+    if any(key >= following for key, following in pairwise(keys)):
+        raise _NoOrderError
+
+
+def _check_missing(store: Store, missing: Sequence[str], ends: Iterable[str]) -> None:
+    """Ask for a missing key that a walk through folders would list beyond the end of a page.
+
+    Args:
+        store: What was listed.
+        missing: The expected keys that were not listed, sorted.
+        ends: Where pages began and ended.
+
+    Raises:
+        _NoOrderError: It exists.
+    """
+    for end in ends:
+        for index, character in enumerate(end):
+            # "app-theme/z" and "app/x", where one is the end and the other one is missing.
+            head = end[:index]
+            low, high = (head, end[: index + 1]) if character == "/" else (f"{head}/", f"{head}0")
+            at = bisect_right(missing, low)
+            if character <= "/" and at < len(missing) and missing[at] < high:
+                listed = store.head(missing[at])
+                if listed is not None and listed.version:
+                    raise _NoOrderError
+                # One request is enough: where nothing has changed, all of them exist.
+                return
+
+
+def _gather(outcomes: Any) -> Iterator[Any]:
     with closing(outcomes):
-        for _, hits, error in outcomes:
+        for _, result, error in outcomes:
             if error is not None:
                 raise error
-            yield from hits
+            yield result
 
 
 def _split(expected: Sequence[str], threads: int) -> list[Sequence[str]]:
@@ -371,21 +444,34 @@ def _split(expected: Sequence[str], threads: int) -> list[Sequence[str]]:
     return [expected[first : first + size] for first in range(0, len(expected), size)]
 
 
-def _list_range(list_page: Callable[..., Page], task: tuple[str, Sequence[str]]) -> list[Entry]:
-    """List the expected keys of one range, page by page; they come after the key beside them."""
+def _list_range(
+    list_page: Callable[..., Page], task: tuple[str, Sequence[str]]
+) -> tuple[list[Entry], list[str]]:
+    """List the expected keys of one range, which come after the key beside them, page by page.
+
+    Returns:
+        What exists, and where pages began and ended.
+
+    Raises:
+        _NoOrderError: A page does not go on from where it is asked to.
+    """
     last, expected = task
     wanted, position = set(expected), 0
     found: list[Entry] = []
+    ends: list[str] = []
     while position < len(expected):
         page = list_page(expected[position], after=last)
+        _check_order(page, last)
         found += _hits(page, wanted)
-        # A server that does not go on from where it is asked to would be listed without end. What
-        # it does not list is sent again.
-        if page.token is None or not page.entries or page.entries[-1].key <= last:
+        ends.append(expected[position])
+        if page.token is None:
             break
+        if not page.entries:
+            raise _NoOrderError
         last = page.entries[-1].key
+        ends.append(last)
         position = bisect_right(expected, last)
-    return found
+    return found, ends
 
 
 def _rest(store: Store, page: Page) -> Iterator[Entry]:
@@ -400,7 +486,12 @@ def _rest(store: Store, page: Page) -> Iterator[Entry]:
 def _list_folder(store: Store, wanted: Container[str], folder: str) -> list[Entry]:
     if folder.endswith("/"):
         return [*_hits(store.list_all(folder), wanted)]
-    # It is a file, which comes before all whose names begin with its own.
+    # It is a file.
+    if type(store).seeks:
+        # It only turned out not to: nothing is known of its order.
+        listed = store.head(folder)
+        return [Entry(folder, listed)] if listed else []
+    # It comes before all whose names begin with its own.
     first = islice(store.list_all(folder), 1)
     return [entry for entry in first if entry.key == folder]
 

@@ -115,7 +115,7 @@ class Strategy(abc.ABC, Generic[S]):
             What the remote now says of the object, None if it says nothing.
         """
         with self.store.translating(), source.open() as content:
-            save_exactly(self.target_storage, source.name, content)
+            save_exactly(self.target_storage, source.name, content, is_made=source.is_made)
         return None
 
     def list_stored(self) -> Iterable[StoredObject] | None:

@@ -351,6 +351,7 @@ class TestS3:
             seen[key] = cloud.get(key, **reading), tags, grants
         return seen
 
+    @pytest.mark.needs_s3("encryption by keys of KMS")
     @pytest.mark.parametrize("gzip", [False, True], ids=["", "gzip"])
     def test_objects_and_requests_equal_those_of_the_storage_itself(
         self, s3: Target, sources: Sources, gzip: bool
@@ -395,6 +396,7 @@ class TestS3:
 
             assert ours == (s3.cloud.get("large.bin"), s3.cloud.version("large.bin"))
 
+    @pytest.mark.needs_s3("ACLs")
     def test_acl_of_a_file_in_parts(self, s3: Target, sources: Sources) -> None:
         config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART)
         store = s3.store(transfer_config=config, default_acl="public-read")

@@ -19,6 +19,7 @@ from collectfasta.remote import RemoteObject, compare
 from collectfasta.source import SourceFile
 from tests.contract.conftest import PART, REMOTE, Sources, Target, in_parts, send
 from tests.servers.recorder import Request
+from tests.servers.s3 import is_able
 
 MEGABYTE = 1024 * 1024
 NOISE = random.Random(0).randbytes(2 * PART + 1)
@@ -83,7 +84,8 @@ def test_file_is_stored_whole_in_pieces_and_recognised(target: Target, sources: 
         assert target.cloud.get("large.bin").body == body
         head = store.head("large.bin")
         assert (put.size, head.size) == (len(body), len(body))
-        assert put.version == head.version
+        # Not every server says it in the answer that completes an upload in parts.
+        assert put.version == head.version or not is_able("ETags of uploads in parts")
         assert is_same(store, source, head)
         for entry in store.list("", "large.bin").entries:
             assert is_same(store, source, entry.listed)

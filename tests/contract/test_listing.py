@@ -64,6 +64,7 @@ def found(store: Any, *keys: str, threads: int = 0) -> list[str]:
     return sorted(entries)
 
 
+@pytest.mark.needs_s3("listings in the order of keys")
 class TestEveryKey:
     def test_all_are_listed_exactly_and_in_order(self, target: Target) -> None:
         fill(target, ODD)
@@ -160,8 +161,9 @@ class TestTimes:
         assert timedelta(minutes=59) < age < timedelta(minutes=61)
 
 
+@pytest.mark.needs_s3("any key")
 class TestKeysThatAreNotPaths:
-    """obstore shows keys as paths: "x" for "/x" and for "x/"."""
+    """obstore would show keys as paths: "x" for "/x" and for "x/"."""
 
     FOREIGN = ("b//c.css", "b/../a.css", "b/./c.css", "b/\x7f.css", "b/\t", "css/", "/a.css")
 
@@ -177,7 +179,7 @@ class TestKeysThatAreNotPaths:
             assert sorted(listed(store, prefix)) == sorted([*ours, f"{prefix}{foreign}"])
             s3.cloud.empty()
 
-    def test_only_the_listing_goes_by_boto3(self, combined: Target, sources: Sources) -> None:
+    def test_nothing_goes_by_boto3(self, combined: Target, sources: Sources) -> None:
         fill(combined, ["b//c.css"])
         store = combined.store()
 
@@ -186,7 +188,7 @@ class TestKeysThatAreNotPaths:
 
         puts = [each for each in combined.cloud.requests if each.method == "PUT"]
         assert all(each.headers["user-agent"].startswith("object_store/") for each in puts)
-        assert store.sender == "obstore and boto3 (keys that are no plain paths)"
+        assert store.sender == "obstore"
 
     def test_markers_of_folders_are_not_taken_for_files(self, remote: Target) -> None:
         markers = ["css/", "css/a.css/", "static/", "static//"]
@@ -491,10 +493,6 @@ class TestFoldersOfAzure:
 
 class TestEnd:
     """A listing that leads to itself."""
-
-    @pytest.fixture(autouse=True)
-    def _soon_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("collectfasta.stores.s3.obstore._LISTING_SECONDS", 0.5)
 
     @pytest.mark.parametrize("keys", [[], ["static/b.css"]], ids=["empty", "full"])
     def test_is_noticed_where_all_is_listed(self, remote: Target, keys: list[str]) -> None:

@@ -242,6 +242,7 @@ class TestCredentials:
 
 
 class TestBuckets:
+    @pytest.mark.needs_s3("missing buckets")
     def test_that_does_not_exist_is_named(self, remote: Target, sources: Sources) -> None:
         options = absent(remote)
         (name,) = options.values()

@@ -186,9 +186,13 @@ class TestStagingStorage:
         assert white.keys() == sorted([*FILES, *white.paths.values(), MANIFEST])
         assert white.bodies() == white.expected()
 
-    def test_a_class_without_a_manifest(self, white: Site) -> None:
+    def test_a_class_without_a_manifest_is_for_storages_without_one(self, white: Site) -> None:
         plain = "whitenoise.storage.CompressedStaticFilesStorage"
-        white.deploy(storage=MemoryStorage, settings={"COLLECTFASTA_STAGING_STORAGE": plain})
+        settings = {"COLLECTFASTA_STAGING_STORAGE": plain}
+        for option in ("--prune", "--clear", "--check", "--dry-run"):
+            assert "makes no manifest" in white.fail(option, settings=settings)
+        assert white.keys() == []
+        white.deploy(storage=MemoryStorage, settings=settings)
         variants = {f"{name}{end}" for name in TEXTS for end in (".br", ".gz")}
         assert set(white.keys()) == {*FILES, *variants}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -11,6 +12,11 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
+from collectfasta.stores.azure import AzureStore
+from collectfasta.stores.filesystem import FileSystemStore
+from collectfasta.stores.gcloud import GoogleStore
+from collectfasta.stores.s3.store import S3Store
+from collectfasta.strategies.filesystem import CachingFileSystemStrategy, FileSystemStrategy
 from tests.memory import MANIFEST, MemoryManifestStorage, Site, denied
 
 
@@ -99,3 +105,39 @@ def test_storages_of_any_shape_are_a_line_and_not_a_traceback(
         pytest.raises(CommandError, match=r"must be of type (dict|str), found"),
     ):
         call_command("collectstatic", interactive=False, skip_checks=skip_checks)
+
+
+class OwnStrategy(CachingFileSystemStrategy):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("strategy", "service"),
+    [
+        (FileSystemStrategy, "File system"),
+        (CachingFileSystemStrategy, "File system"),
+        (OwnStrategy, "OwnStrategy"),
+    ],
+)
+def test_the_line_of_facts_begins_with_the_service(
+    site: Site, tmp_path: Path, strategy: type, service: str
+) -> None:
+    storage = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": tmp_path / "root"},
+    }
+    for option in ("--dry-run", "--clear", "--prune"):
+        run = site.deploy(
+            option, strategy=strategy, settings={"STORAGES": {"staticfiles": storage}}
+        )
+        assert run.stdout.splitlines()[-1].startswith(f"{service}: ")
+
+
+def test_each_service_has_its_own_name() -> None:
+    stores = (AzureStore, FileSystemStore, GoogleStore, S3Store)
+    assert [store.service for store in stores] == [
+        "Azure",
+        "File system",
+        "Google Cloud Storage",
+        "S3",
+    ]

@@ -23,13 +23,14 @@ SDKS = {
     "google": ("google.cloud.storage", "google.auth", "google_crc32c"),
     "azure": ("azure.storage.blob", "azure.core"),
 }
-# Whose SDKs, any one of them, modules of the strategies may need, by how the modules' names begin.
+# Whose SDKs modules of the stores and strategies may need, by how the modules' names begin.
 CLOUDS = {
-    "azure": {"azure"},
-    "boto3": {"s3"},
-    "gcloud": {"google"},
-    "requests_session": {"azure", "google"},  # by requests, which comes with either
-    "s3": {"s3"},
+    "strategies.azure": {"azure"},
+    "strategies.boto3": {"s3"},
+    "strategies.gcloud": {"google"},
+    "stores.azure": {"azure"},
+    "stores.gcloud": {"google"},
+    "stores.s3.": {"s3"},
 }
 BACKENDS = {
     "s3": ("storages.backends.s3.S3StaticStorage", "boto3.Boto3Strategy"),
@@ -99,7 +100,7 @@ def check_modules(extras: set[str]) -> None:
 
 def clouds_of(name: str) -> set[str]:
     """Return the extras of which a module may need one; none if it has to do without any."""
-    module = name.removeprefix("collectfasta.strategies.")
+    module = name.removeprefix("collectfasta.")
     beginnings = [each for each in CLOUDS if module.startswith(each)]
     return CLOUDS[max(beginnings, key=len)] if beginnings else set()
 

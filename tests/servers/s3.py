@@ -23,9 +23,14 @@ EMULATOR, LIVE = "emulator", "live"
 # What not every server can do, and which can. The reasons are in tests/README.md.
 ABILITIES: Mapping[str, frozenset[str]] = {
     "accounts": frozenset({"ceph"}),
+    "ACLs": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
     "anonymous requests": frozenset({"ceph", "moto", LIVE}),
-    "ETags of uploads in parts": frozenset({"localstack", "moto", EMULATOR, LIVE}),
+    "ETags of uploads in parts": frozenset({"localstack", "moto", "seaweedfs", EMULATOR, LIVE}),
     "any credentials": frozenset({"localstack", "moto", EMULATOR}),
+    "any key": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
+    "encryption by keys of KMS": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
+    "listings in the order of keys": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
+    "missing buckets": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
     "null characters in keys": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "public access blocks": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "signature version 2": frozenset({"localstack", "moto", EMULATOR}),

@@ -17,6 +17,7 @@ from django.core.cache.backends.redis import RedisCache
 
 from collectfasta import checksum_cache, settings
 from tests.conftest import CollectStatic, StaticTree
+from tests.loop import for_each
 from tests.servers import memcached, redis
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.memcached import MemcachedServer
@@ -255,7 +256,7 @@ class TestRefused:
 
 
 class TestGarbage:
-    @pytest.mark.parametrize("value", GARBAGE)
+    @for_each("value", GARBAGE)
     def test_an_entry_that_makes_no_sense_is_a_miss_and_replaced(
         self, server: CacheServer, deploy: Deploys, value: str
     ) -> None:
@@ -294,7 +295,7 @@ class TestGarbage:
         assert "3 static files copied" in deploy(server.cache())
         assert deploy.take_warnings() == []
 
-    @pytest.mark.parametrize("version", [0, 2])
+    @for_each("version", [0, 2])
     def test_an_entry_of_another_version_is_not_trusted(
         self, server: CacheServer, deploy: Deploys, version: int
     ) -> None:
@@ -335,7 +336,7 @@ class TestSeveralEntries:
         assert len(server.keys()) >= 8
         return cache
 
-    @pytest.mark.parametrize("place", [0, 3, -1])
+    @for_each("place", [0, 3, -1])
     def test_one_that_is_lost_costs_what_it_held(
         self, server: CacheServer, deploy: Deploys, cache: dict[str, Any], place: int
     ) -> None:

@@ -1,17 +1,16 @@
-"""A StorageCache whose bucket fails: what is deployed is the same, and one warning tells.
-
-What a bucket that is missing from the start and one that refuses do is in test_storage_cache.py.
-"""
+"""A StorageCache whose bucket fails: what is deployed is the same, and one warning tells."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import CollectStatic, StaticTree
+from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.s3 import S3Cloud
 from tests.servers.recorder import Request
 from tests.servers.s3 import S3Server
@@ -47,9 +46,11 @@ class StorageDeploys(Deploys):
 
     bucket: S3Cloud
 
-    def __call__(self, cache: Mapping[str, Any] = CACHE, **options: Any) -> str:
-        ci = {"BACKEND": self.bucket.backend, "OPTIONS": self.bucket.options(location="ci")}
-        storages = {**self.cloud.storages(), "ci": ci}
+    def __call__(
+        self, cache: Mapping[str, Any] = CACHE, ci: Mapping[str, Any] | None = None, **options: Any
+    ) -> str:
+        own = {"BACKEND": self.bucket.backend, "OPTIONS": self.bucket.options(location="ci")}
+        storages = {**self.cloud.storages(), "ci": ci or own}
         return super().__call__(cache, settings={"STORAGES": storages}, **options)
 
 
@@ -108,6 +109,40 @@ def test_a_bucket_that_fails(
     check(deploy.take_warnings(), action)
     bucket.recorder.reset()
     deploy.see_that_the_next_work(CACHE)
+
+
+@pytest.mark.parametrize("kind", ["s3_obstore", "gcs", "azure", "filesystem"])
+def test_a_bucket_that_is_missing_is_one_warning(
+    kind: str,
+    request: pytest.FixtureRequest,
+    deploy: StorageDeploys,
+    tmp_path: Path,
+) -> None:
+    place: Cloud = request.getfixturevalue(kind)
+    (tmp_path / "file").touch()
+    # No directory can be made in a file.
+    missing, where = {"location": str(tmp_path / "file" / "ci")}, str(tmp_path)
+    if isinstance(place, RecordedCloud):
+        where = f"{deploy.bucket.name}-missing"
+        missing = {"azure_container" if kind == "azure" else "bucket_name": where}
+    ci = {"BACKEND": place.backend, "OPTIONS": place.options(**missing)}
+
+    assert "3 static files copied" in deploy(ci=ci)
+
+    check(deploy.take_warnings(), "read", where)
+
+
+@pytest.mark.parametrize(("method", "action"), [("GET", "GetObject"), ("PUT", "PutObject")])
+def test_a_refusal_is_one_warning_that_names_the_permission(
+    deploy: StorageDeploys, bucket: S3Cloud, method: str, action: str
+) -> None:
+    body = b"<Error><Code>AccessDenied</Code></Error>"
+    bucket.recorder.fail(lambda request: request.method == method, 403, body)
+
+    assert "3 static files copied" in deploy()
+
+    done = "read" if method == "GET" else "written"
+    check(deploy.take_warnings(), done, f"s3:{action} on arn:aws:s3:::{bucket.name}/ci/*")
 
 
 def test_a_bucket_that_is_removed_between_reading_and_writing(

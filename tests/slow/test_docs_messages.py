@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.loop import for_each
 from tests.unit.test_docs_messages import ITEMS, OTHERS
 
 RUN = """
@@ -35,6 +34,8 @@ S3 = "storages.backends.s3.S3Storage"
 GOOGLE = "storages.backends.gcloud.GoogleCloudStorage"
 AZURE = "storages.backends.azure_storage.AzureStorage"
 MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+# Collectfasta says it in other words.
+UNCHECKED = ["--skip-checks", "--disable-collectfasta"]
 DISABLED = ["--disable-collectfasta"]
 
 # How each is brought about.
@@ -42,10 +43,15 @@ CASES: dict[str, dict[str, Any]] = {
     "Could not load Boto3's S3 bindings. No module named 'boto3'": {
         "backend": S3,
         "absent": "boto3",
+        "arguments": UNCHECKED,
     },
-    "Could not load Google Cloud Storage bindings.": {"backend": GOOGLE, "absent": "google"},
+    "Could not load Google Cloud Storage bindings.": {
+        "backend": GOOGLE,
+        "absent": "google",
+        "arguments": UNCHECKED,
+    },
     "Could not find backend 'storages.backends.azure_storage.AzureStorage': "
-    "No module named 'azure'": {"backend": AZURE, "absent": "azure"},
+    "No module named 'azure'": {"backend": AZURE, "absent": "azure", "arguments": UNCHECKED},
     "unrecognized arguments: --disable-collectfasta": {
         "arguments": DISABLED,
         "settings": {"INSTALLED_APPS": ["django.contrib.staticfiles"]},
@@ -100,7 +106,7 @@ def output_of(
     absent: str = "",
 ) -> str:
     """Run a command of a project in a process of its own, and return all that it says."""
-    (directory / "assets").mkdir()
+    (directory / "assets").mkdir(exist_ok=True)
     (directory / "assets" / "a.css").write_text("a { background: url(absent.png) }")
     default = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
     given = {
@@ -150,14 +156,14 @@ def test_every_one_of_them_is_brought_about_here() -> None:
     assert [*CASES] == [entry for item in ITEMS if item.section == OTHERS for entry in item.entries]
 
 
-@pytest.mark.parametrize("message", CASES)
+@for_each("message", CASES)
 def test_it_is_what_they_say(message: str, tmp_path: Path) -> None:
     pattern = ".+?".join(map(re.escape, message.split("…")))
 
     assert re.search(pattern, output_of(tmp_path, **CASES[message]))
 
 
-@pytest.mark.parametrize("arguments", [[], ["--traceback"]], ids=str)
+@for_each("arguments", [[], ["--traceback"]])
 def test_wrong_settings_are_told_in_a_line(arguments: list[str], tmp_path: Path) -> None:
     said = output_of(tmp_path, settings={"STATIC_ROOT": None}, arguments=arguments)
 

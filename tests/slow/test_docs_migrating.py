@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from django.test import override_settings
 
 from collectfasta import settings
 from collectfasta.checks import check_names
 from tests.conftest import StaticTree
+from tests.loop import for_each
 from tests.markdown import read, table
 from tests.pages import PageProject, Place, Section, examples, sections
 from tests.servers.clouds.s3 import S3Cloud
@@ -75,7 +77,7 @@ def test_defaults_are_those_of_the_code() -> None:
     assert told["COLLECTFASTA_ENABLED"] == str(settings.enabled)
 
 
-@pytest.mark.parametrize("name", sorted(OLD))
+@for_each("name", sorted(OLD))
 def test_no_setting_of_collectfasta_3_is_unknown(name: str) -> None:
     assert f"COLLECTFASTA_{name}" in settings.names()
 
@@ -143,7 +145,7 @@ class TestFirstDeployAfterAScript:
         assert s3_obstore.get("static/js/app.js").headers["cache-control"] == "max-age=86400"
 
 
-@pytest.mark.parametrize("name", sorted(OLD))
-def test_a_setting_that_was_not_renamed_is_reported(name: str, settings: object) -> None:
-    setattr(settings, f"COLLECTFAST_{name}", None)
-    assert [each.id for each in check_names()] == ["collectfasta.W002"]
+@for_each("name", sorted(OLD))
+def test_a_setting_that_was_not_renamed_is_reported(name: str) -> None:
+    with override_settings(**{f"COLLECTFAST_{name}": None}):
+        assert [each.id for each in check_names()] == ["collectfasta.W002"]

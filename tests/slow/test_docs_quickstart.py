@@ -144,7 +144,7 @@ def shown(section: str) -> list[str]:
 
 def likened(output: str) -> str:
     """Return an output without what differs from cloud to cloud and from run to run."""
-    output = re.sub(r"\w+Strategy: ", "Strategy: ", output.strip())
+    output = re.sub(r"(?m)^(S3|Google Cloud Storage|Azure): ", "SERVICE: ", output.strip())
     output = re.sub(r" \S+://\S*?/(static/)?,", " TARGET,", output)
     output = re.sub(r"[\d.]+\s(bytes|KB|MB|s)\b", r"N \1", output.replace("\xa0", " "))
     return re.sub(r"[1-9]\d*\b", "N", output)

@@ -1,4 +1,4 @@
-"""Deploys in processes of their own: interrupted, killed, and two at once."""
+"""Deploys of a manifest in processes of their own: interrupted, killed, and two at once."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError
 
 from collectfasta.strategies.boto3 import (
     Boto3ManifestFileSystemStrategy,
     Boto3ManifestMemoryStrategy,
-    Boto3Strategy,
 )
 from tests.conftest import CollectStatic, StaticTree
 from tests.project import (
@@ -134,96 +132,40 @@ def break_off(s3_server: S3Server, root: Path, variant: dict[str, Any], break_: 
         return Broken(before, ended, after, requests, left, puts, paths(cloud), cloud.keys())
 
 
+# How it is staged, and what it is sent with: what differs where a signal comes from outside.
 VARIANTS = [
-    (number, strategy, threads)
-    for number in (signal.SIGINT, signal.SIGTERM)
-    for strategy in (Boto3ManifestMemoryStrategy, Boto3ManifestFileSystemStrategy)
-    for threads in (0, 8)
+    (signal.SIGINT, Boto3ManifestMemoryStrategy, 8),
+    (signal.SIGTERM, Boto3ManifestFileSystemStrategy, 0),
+    (signal.SIGKILL, Boto3ManifestMemoryStrategy, 0),
+    (signal.SIGKILL, Boto3ManifestFileSystemStrategy, 8),
 ]
 
 
-def variant_id(variant: tuple[signal.Signals, type, int]) -> str:
-    number, strategy, threads = variant
-    return f"{number.name}-{strategy.__name__}-{threads}"
+@pytest.mark.parametrize(
+    ("number", "strategy", "threads"), VARIANTS, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_a_manifest_deploy_that_is_stopped_after_five_of_thirty_files(
+    s3_server: S3Server, tmp_path: Path, number: signal.Signals, strategy: type, threads: int
+) -> None:
+    def interrupt(_: S3Cloud, project: Project) -> Ended:
+        return project.interrupt(number, after(4, is_put))
 
+    broken = break_off(s3_server, tmp_path, settings_of(strategy, threads), interrupt)
 
-class TestInterrupt:
-    """SIGINT and SIGTERM, sent after the fifth of thirty files."""
-
-    @pytest.fixture(scope="class", params=VARIANTS, ids=variant_id)
-    @staticmethod
-    def broken(
-        request: pytest.FixtureRequest,
-        s3_server: S3Server,
-        tmp_path_factory: pytest.TempPathFactory,
-    ) -> Broken:
-        number, strategy, threads = request.param
-
-        def interrupt(_: S3Cloud, project: Project) -> Ended:
-            return project.interrupt(number, after(4, is_put))
-
-        root = tmp_path_factory.mktemp("interrupted")
-        return break_off(s3_server, root, settings_of(strategy, threads), interrupt)
-
-    def test_status_says_so(self, broken: Broken) -> None:
-        assert broken.ended.status == 130
-
-    def test_one_line_says_so(self, broken: Broken) -> None:
-        assert broken.ended.stderr.startswith("CommandError: Interrupted")
-        assert len(broken.ended.stderr.splitlines()) == 1
-
-    def test_no_manifest_is_sent(self, broken: Broken) -> None:
-        assert not any(map(is_manifest, broken.requests))
-
-    def test_live_site_stays_as_it_is(self, broken: Broken) -> None:
-        assert broken.live == broken.before
-
-    def test_pending_work_is_not_begun(self, broken: Broken) -> None:
-        assert sum(map(is_put, broken.requests)) < 2 * FILES
-
-    def test_what_is_under_way_ends(self, broken: Broken) -> None:
-        assert {request.status for request in broken.requests} == {200}
-
-    def test_nothing_is_left_in_the_temporary_directory(self, broken: Broken) -> None:
-        assert broken.temporary == []
-
-    def test_next_run_sends_only_the_rest(self, broken: Broken) -> None:
-        assert broken.next_puts == 2 * FILES + 1 - sum(map(is_stored, broken.requests))
-
-    def test_next_run_publishes(self, broken: Broken) -> None:
-        assert len(broken.next_paths) == FILES
-        assert set(broken.next_paths.values()) < set(broken.next_keys)
-        assert not set(broken.next_paths.values()) & set(broken.before)
-
-
-class TestKill:
-    """SIGKILL, which lets nothing be tidied up."""
-
-    @pytest.fixture(scope="class", params=VARIANTS[:4], ids=lambda variant: variant_id(variant)[7:])
-    @staticmethod
-    def broken(
-        request: pytest.FixtureRequest,
-        s3_server: S3Server,
-        tmp_path_factory: pytest.TempPathFactory,
-    ) -> Broken:
-        _, strategy, threads = request.param
-
-        def kill(_: S3Cloud, project: Project) -> Ended:
-            return project.interrupt(signal.SIGKILL, after(4, is_put))
-
-        root = tmp_path_factory.mktemp("killed")
-        return break_off(s3_server, root, settings_of(strategy, threads), kill)
-
-    def test_live_site_stays_as_it_is(self, broken: Broken) -> None:
+    if number == signal.SIGKILL:
+        # It lets nothing be tidied up.
         assert broken.ended.status == -signal.SIGKILL
-        assert broken.live == broken.before
-
-    def test_next_run_sends_only_the_rest(self, broken: Broken) -> None:
-        assert broken.next_puts == 2 * FILES + 1 - sum(map(is_stored, broken.requests))
-
-    def test_next_run_publishes(self, broken: Broken) -> None:
-        assert len(broken.next_paths) == FILES
-        assert set(broken.next_paths.values()) < set(broken.next_keys)
+    else:
+        assert is_in_one_line(broken.ended), broken.ended
+        assert {request.status for request in broken.requests} == {200}, "what is under way ends"
+        assert broken.temporary == []
+    assert not any(map(is_manifest, broken.requests))
+    assert sum(map(is_put, broken.requests)) < 2 * FILES, "pending work is not begun"
+    assert broken.live == broken.before
+    assert broken.next_puts == 2 * FILES + 1 - sum(map(is_stored, broken.requests))
+    assert len(broken.next_paths) == FILES
+    assert set(broken.next_paths.values()) < set(broken.next_keys)
+    assert not set(broken.next_paths.values()) & set(broken.before)
 
 
 @pytest.fixture
@@ -234,209 +176,35 @@ def project(s3: S3Cloud, static_tree: StaticTree, tmp_path: Path) -> Project:
 
 
 @pytest.mark.parametrize("threads", [0, 8])
-class TestOtherMoments:
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_a_large_upload_is_aborted(
-        self,
-        s3: S3Cloud,
-        static_tree: StaticTree,
-        project: Project,
-        threads: int,
-        number: signal.Signals,
-    ) -> None:
-        static_tree.write("large.bin", os.urandom(32 * MEGABYTE))
-        project.configure(backend=BACKEND, COLLECTFASTA_THREADS=threads)
-
-        ended = project.interrupt(number, is_part)
-
-        assert is_in_one_line(ended), ended.stderr
-        assert "Uploads" not in s3.client.list_multipart_uploads(Bucket=s3.name)
-        assert not [key for key in s3.keys() if key.startswith("large")]
-
-    def test_while_listing(self, s3: S3Cloud, project: Project, threads: int) -> None:
-        project.configure(backend=BACKEND, COLLECTFASTA_THREADS=threads)
-
-        ended = project.interrupt(signal.SIGINT, is_list)
-
-        assert is_in_one_line(ended), ended.stderr
-        assert s3.keys() == []
-
-    def test_while_staging(self, s3: S3Cloud, project: Project, threads: int) -> None:
-        backend = "tests.storages.s3.WhileStaging"
-        project.configure(backend=backend, COLLECTFASTA_THREADS=threads)
-
-        ended = project.run()
-
-        assert is_in_one_line(ended), ended.stderr
-        assert s3.keys() == []
-        assert list(project.temporary.iterdir()) == []
-
-    def test_while_comparing(
-        self, s3: S3Cloud, static_tree: StaticTree, project: Project, threads: int
-    ) -> None:
-        assert project.run().status == 0
-        before = s3.objects()
-        static_tree.write("new.js", b"let it;\n")
-        backend = "tests.storages.s3.WhileComparing"
-        project.configure(backend=backend, COLLECTFASTA_THREADS=threads)
-
-        ended = project.run()
-
-        assert is_in_one_line(ended), ended.stderr
-        assert s3.objects() == before
-        assert list(project.temporary.iterdir()) == []
-
-    def test_while_the_storage_is_made(self, s3: S3Cloud, project: Project, threads: int) -> None:
-        """It looks for the last manifest then."""
-        project.configure(backend=BACKEND, COLLECTFASTA_THREADS=threads)
-
-        ended = project.interrupt(signal.SIGINT, lambda request: request.method == "HEAD")
-
-        assert is_in_one_line(ended), ended.stderr
-        assert s3.keys() == []
-
-    def test_while_the_manifest_is_sent(self, s3: S3Cloud, project: Project, threads: int) -> None:
-        """Whether it arrives or not, nothing else is said."""
-        project.configure(backend=BACKEND, COLLECTFASTA_THREADS=threads)
-
-        ended = project.interrupt(signal.SIGINT, is_manifest)
-
-        assert is_in_one_line(ended), ended.stderr
-        is_published = s3.exists(MANIFEST)
-        assert ("the manifest was not published" in ended.stderr) is not is_published
-        assert not is_published or set(paths(s3).values()) < set(s3.keys())
-
-    def test_while_leftovers_are_deleted(
-        self, s3: S3Cloud, static_tree: StaticTree, project: Project, threads: int
-    ) -> None:
-        s3.put("static/old.js", b"old")
-        storages = s3.storages(BACKEND, location="static")
-        project.configure(COLLECTFASTA_THREADS=threads, STORAGES=storages)
-
-        def is_deletion(request: Request) -> bool:
-            return s3.kind(request) == "DELETE_BATCH"
-
-        ended = project.interrupt(signal.SIGINT, is_deletion, "--clear")
-
-        assert is_in_one_line(ended), ended.stderr
-        assert s3.exists(f"static/{MANIFEST}")
-        assert "the manifest was not published" not in ended.stderr
-
-
-class PostCopyHook(Boto3Strategy):
-    def post_copy_hook(self, *args: Any) -> None:
-        raise KeyboardInterrupt
-
-
-class OnSkipHook(Boto3Strategy):
-    def on_skip_hook(self, *args: Any) -> None:
-        raise KeyboardInterrupt
-
-
-class PreShouldCopyHook(Boto3Strategy):
-    def pre_should_copy_hook(self) -> None:
-        raise KeyboardInterrupt
-
-
-class ShouldCopyFile(Boto3Strategy):
-    def should_copy_file(self, *args: Any) -> bool:
-        raise KeyboardInterrupt
-
-
-class CopyArgsHook(Boto3Strategy):
-    def copy_args_hook(self, *args: Any) -> Any:
-        raise KeyboardInterrupt
-
-
-class WrapStorage(Boto3Strategy):
-    def wrap_storage(self, *args: Any) -> Any:
-        raise KeyboardInterrupt
-
-
-HOOKS = [PostCopyHook, OnSkipHook, PreShouldCopyHook, ShouldCopyFile, CopyArgsHook, WrapStorage]
-
-
-def in_two_passes(second: type[Boto3Strategy]) -> type[Boto3ManifestMemoryStrategy]:
-    return type("TwoPasses", (Boto3ManifestMemoryStrategy,), {"second_strategy": second})
-
-
-@pytest.mark.parametrize("threads", [0, 8])
-@pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("is_staged", [False, True], ids=["plain", "staged"])
-def test_interrupt_raised_by_a_hook_ends_the_same_way(
-    s3: S3Cloud,
-    static_tree: StaticTree,
-    collectstatic: CollectStatic,
-    hook: type[Boto3Strategy],
-    threads: int,
-    is_staged: bool,
+def test_a_large_upload_is_aborted(
+    s3: S3Cloud, static_tree: StaticTree, project: Project, threads: int
 ) -> None:
-    write_files(static_tree, "first", 3)
-    collectstatic(s3, backend=BACKEND)
-    before = live(s3)
-    static_tree.write("0.js", b"let second;")
-    is_of_the_first = hook in (CopyArgsHook, WrapStorage)
-    strategy: type = hook
-    if is_staged:
-        strategy = in_two_passes(hook)
-    if is_staged and is_of_the_first:
-        strategy = type("First", (hook, Boto3ManifestMemoryStrategy), {})
+    static_tree.write("large.bin", os.urandom(32 * MEGABYTE))
+    project.configure(backend=BACKEND, COLLECTFASTA_THREADS=threads)
 
-    # An interrupt that is let through would end the tests.
-    with pytest.raises((CommandError, KeyboardInterrupt)) as caught:
-        collectstatic(s3, backend=BACKEND, strategy=strategy, threads=threads)
+    ended = project.interrupt(signal.SIGTERM, is_part)
 
-    assert isinstance(caught.value, CommandError)
-    assert caught.value.returncode == 130
-    assert live(s3) == before
-    assert not [each for each in threading.enumerate() if each.name.startswith("collectfasta")]
+    assert is_in_one_line(ended), ended.stderr
+    assert "Uploads" not in s3.client.list_multipart_uploads(Bucket=s3.name)
+    assert not [key for key in s3.keys() if key.startswith("large")]
 
 
-def own_handler(*_: object) -> None:
-    """Stand for what the caller of the command does at SIGTERM."""
+def test_while_the_storage_is_made(s3: S3Cloud, project: Project) -> None:
+    """It looks for the last manifest then."""
+    ended = project.interrupt(signal.SIGINT, lambda request: request.method == "HEAD")
+
+    assert is_in_one_line(ended), ended.stderr
+    assert s3.keys() == []
 
 
-class TestSignalHandler:
-    @pytest.fixture(autouse=True)
-    def _handler(self, handler: Any) -> Iterator[None]:
-        before = signal.signal(signal.SIGTERM, handler)
-        yield
-        signal.signal(signal.SIGTERM, before)
+def test_while_the_manifest_is_sent(s3: S3Cloud, project: Project) -> None:
+    """Whether it arrives or not, nothing else is said."""
+    ended = project.interrupt(signal.SIGINT, is_manifest)
 
-    @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, own_handler])
-    def test_it_is_the_callers_again_afterwards(
-        self, s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic, handler: Any
-    ) -> None:
-        static_tree.write("a.js", b"a")
-
-        collectstatic(s3, backend=BACKEND)
-
-        assert signal.getsignal(signal.SIGTERM) is handler
-
-    @pytest.mark.parametrize("handler", [signal.SIG_IGN, own_handler])
-    def test_signal_interrupts_unless_the_caller_ignores_it(
-        self, s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic, handler: Any
-    ) -> None:
-        static_tree.write("a.js", b"a")
-        s3.recorder.before(once(is_put), lambda _: os.kill(os.getpid(), signal.SIGTERM))
-        is_interrupted = handler is not signal.SIG_IGN
-
-        with pytest.raises(CommandError) if is_interrupted else nullcontext():
-            collectstatic(s3, backend=BACKEND)
-
-        assert s3.exists(MANIFEST) is not is_interrupted
-
-
-def test_command_runs_in_a_thread_that_can_set_no_handlers(
-    s3: S3Cloud, static_tree: StaticTree, collectstatic: CollectStatic
-) -> None:
-    static_tree.write("a.js", b"a")
-    thread = threading.Thread(target=collectstatic, args=[s3], kwargs={"backend": BACKEND})
-
-    thread.start()
-    thread.join()
-
-    assert s3.exists(MANIFEST)
+    assert is_in_one_line(ended), ended.stderr
+    is_published = s3.exists(MANIFEST)
+    assert ("the manifest was not published" in ended.stderr) is not is_published
+    assert not is_published or set(paths(s3).values()) < set(s3.keys())
 
 
 class TestTwoAtOnce:

@@ -61,6 +61,7 @@ WRONG_SETTINGS |= {
 WRONG_SETTINGS |= {
     "collectfasta.E012": {"CACHES": {"default": {"BACKEND": LOCMEM, "OPTIONS": ()}}},
     "collectfasta.E013": {"backend": S3, "AWS_LOCATION": None},
+    "collectfasta.E016": {"backend": S3, "AWS_SECRET_ACCESS_KEY": "key\n"},
     "collectfasta.E015": {"backend": S3_MANIFEST, "COLLECTFASTA_STAGING_STORAGE": FILESYSTEM},
 }
 
@@ -426,6 +427,48 @@ class TestOptions:
         message = only(backend=S3, AWS_STORAGE_BUCKET_NAME="s3://assets/static")
         assert message.msg.startswith("AWS_STORAGE_BUCKET_NAME is 's3://assets/static'")
         assert message.hint == "Write 'assets'."
+
+
+class TestCredentials:
+    @pytest.mark.parametrize("value", ["key\n", " key", "key\r", "k\x00ey", "k\x7fey", "\tkey"])
+    @pytest.mark.parametrize(
+        ("backend", "option", "setting"),
+        [
+            (S3, "secret_key", "AWS_SECRET_ACCESS_KEY"),
+            (S3, "access_key", "AWS_ACCESS_KEY_ID"),
+            (S3, "security_token", "AWS_SESSION_TOKEN"),
+            (AZURE, "account_key", "AZURE_ACCOUNT_KEY"),
+            (AZURE, "connection_string", "AZURE_CONNECTION_STRING"),
+        ],
+    )
+    def test_what_a_secret_store_adds_is_named(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        backend: str,
+        option: str,
+        setting: str,
+        value: str,
+    ) -> None:
+        wrong = ["collectfasta.E016"]
+        assert found_of_options(backend, {option: value}) == wrong
+        message = only(backend=backend, **{setting: value})
+        assert message.msg.startswith(f"{setting} has white space")
+        assert value not in f"{message}"
+        if backend == S3 and "\0" not in value:
+            monkeypatch.setenv(setting, value)
+            assert found_of_options(backend, {}) == wrong
+            unused: list[dict[str, Any]] = [{"session_profile": "x"}, {"access_key": "key"}]
+            for options in unused:
+                assert found_of_options(backend, options) == []
+            assert found_of_options(GOOGLE, {}) == []
+
+    def test_a_key_in_lines_is_one(self) -> None:
+        pem = "-----BEGIN RSA PRIVATE KEY-----\nx\n-----END RSA PRIVATE KEY-----\n"
+        assert found_of_options(S3, {"cloudfront_key": pem}) == []
+
+    def test_other_values_may_have_any(self) -> None:
+        assert found_of_options(S3, {"custom_domain": " x"}) == []
+        assert found_of_options(FILESYSTEM, {}, AWS_SECRET_ACCESS_KEY="key ") == []
 
 
 class GoogleManifest(ManifestFilesMixin, GoogleCloudStorage):

@@ -6,10 +6,10 @@ import json
 import re
 from typing import Any
 
-import pytest
 import yaml
 
 from collectfasta.cache import StorageCache
+from tests.loop import for_each
 from tests.markdown import ROOT, Block, blocks, read, table
 
 PAGE = list(blocks(read("ci.md")))
@@ -36,7 +36,7 @@ def test_every_block_has_a_language_that_these_tests_know() -> None:
     assert {block.language for block in PAGE} == LANGUAGES
 
 
-@pytest.mark.parametrize("block", JSON, ids=lambda block: block.section)
+@for_each("block", JSON)
 def test_every_json_is_a_policy_or_a_role(block: Block) -> None:
     found = json.loads(block.text)
     if "DataActions" in found:
@@ -47,7 +47,7 @@ def test_every_json_is_a_policy_or_a_role(block: Block) -> None:
         assert {each["Effect"] for each in found["Statement"]} == {"Allow"}
 
 
-@pytest.mark.parametrize("block", YAML, ids=lambda block: block.section)
+@for_each("block", YAML)
 def test_every_yaml_can_be_read(block: Block) -> None:
     assert yaml.safe_load(block.text)
 
@@ -82,7 +82,7 @@ def test_no_workflow_has_a_long_lived_key() -> None:
     assert not re.search(r"secrets\.|ACCESS_KEY|ACCOUNT_KEY|CONNECTION_STRING", text)
 
 
-@pytest.mark.parametrize("section", ["With S3", "GitLab CI"])
+@for_each("section", ["With S3", "GitLab CI"])
 def test_a_role_trusts_one_project_alone(section: str) -> None:
     [statement] = json.loads(the_only(section, "json").text)["Statement"]
     conditions = statement["Condition"]["StringEquals"]

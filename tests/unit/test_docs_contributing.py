@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 import collectfasta
+from tests.loop import for_each
 
 PACKAGE = Path(collectfasta.__file__).parent
 ROOT = PACKAGE.parent
@@ -65,7 +64,7 @@ def test_what_a_file_passes_names_functions() -> None:
     assert len([each for each in NAMES if _NAME.fullmatch(each)]) > 30
 
 
-@pytest.mark.parametrize("name", [each for each in NAMES if _NAME.fullmatch(each)])
+@for_each("name", [each for each in NAMES if _NAME.fullmatch(each)])
 def test_what_a_file_passes_exists(name: str) -> None:
     assert name in defined()
 
@@ -77,11 +76,11 @@ def test_every_module_is_in_the_table_and_no_other() -> None:
     assert sorted(named) == sorted(MODULES)
 
 
-@pytest.mark.parametrize("word", sorted({*re.findall(r"`make ([a-z-]+)`", PAGE)}))
+@for_each("word", sorted({*re.findall(r"`make ([a-z-]+)`", PAGE)}))
 def test_make_knows_every_word(word: str) -> None:
     assert re.search(rf"^{word}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@for_each("path", PATHS)
 def test_every_path_exists(path: str) -> None:
     assert (ROOT / path).exists()

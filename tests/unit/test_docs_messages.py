@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import collectfasta
+from tests.loop import for_each
 
 PACKAGE = Path(collectfasta.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "troubleshooting.md"
@@ -158,7 +159,7 @@ def test_messages_are_found_in_the_code() -> None:
     assert len(found) > 100
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda each: f"{each.where} {each.text[:40]}")
+@for_each("message", MESSAGES)
 def test_every_message_has_an_entry(message: Text) -> None:
     if not any(map(message.is_in, OURS)):
         pytest.fail(
@@ -171,7 +172,7 @@ def test_every_message_has_an_entry(message: Text) -> None:
         )
 
 
-@pytest.mark.parametrize("entry", OURS)
+@for_each("entry", OURS)
 def test_every_entry_is_in_the_code(entry: str) -> None:
     if not is_in_the_code(entry):
         pytest.fail(
@@ -182,7 +183,7 @@ def test_every_entry_is_in_the_code(entry: str) -> None:
         )
 
 
-@pytest.mark.parametrize("item", ITEMS, ids=lambda each: each.entries[0])
+@for_each("item", ITEMS)
 def test_every_entry_is_explained(item: Item) -> None:
     assert len(_WORD.findall(item.explanation)) > 3
 

@@ -6,9 +6,9 @@ import ast
 import re
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-import pytest
 from django.contrib.staticfiles.management.commands import collectstatic
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 import collectfasta
 from collectfasta import settings
 from collectfasta.management.commands.collectstatic import Command
+from tests.loop import for_each
 from tests.markdown import DOCS, ROOT, blocks, read, table
 
 PAGE = read("settings.md")
@@ -44,7 +45,7 @@ OF_OTHER_TOOLS = {
     },
 }
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+each_page = for_each("page", PAGES)
 
 
 def options_of(command: BaseCommand) -> set[str]:
@@ -67,9 +68,10 @@ def sources() -> Iterator[str]:
         yield path.read_text(encoding="utf-8")
 
 
-def checks() -> set[str]:
+@cache
+def checks() -> frozenset[str]:
     """Return the ids of all checks, without the app's label."""
-    return {
+    return frozenset(
         str(node.args[0].value)
         for source in sources()
         for node in ast.walk(ast.parse(source))
@@ -77,7 +79,7 @@ def checks() -> set[str]:
         and isinstance(node.func, ast.Name)
         and node.func.id == "_report"
         and isinstance(node.args[0], ast.Constant)
-    }
+    )
 
 
 def documented_checks() -> list[str]:
@@ -89,7 +91,7 @@ def test_every_setting_is_documented_and_no_other() -> None:
     assert set(SETTINGS) == {*settings.names(), *OF_DJANGO_STORAGES}
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@for_each("name", SETTINGS)
 def test_a_default_is_what_is_documented(name: str) -> None:
     value = getattr(settings, name.removeprefix("COLLECTFASTA_").lower())
     written = re.match(r"`(.+?)`$", SETTINGS[name])

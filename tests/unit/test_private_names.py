@@ -13,12 +13,15 @@ from typing import Any
 import boto3
 import botocore.client
 import botocore.credentials
+import botocore.hooks
 import google.cloud.storage
 from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.files.storage import FileSystemStorage
+from django.core.files.storage.handler import StorageHandler
 from django.utils.functional import LazyObject
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
+from requests.adapters import HTTPAdapter
 from storages.backends.azure_storage import AzureStorage
 from storages.backends.gcloud import GoogleCloudStorage
 from storages.backends.s3 import S3Storage
@@ -56,16 +59,21 @@ def has(cls: Any, name: str) -> Callable[[], bool]:
 
 
 def google_client() -> Any:
-    credentials: Any = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    credentials: Any = AnonymousCredentials()
     return Client(project="tests", credentials=credentials)
 
 
 DJANGO, STORAGES = "patching", "stores.django_storages"
-BOTOCORE, GOOGLE = "stores.s3.connection", "stores.gcloud"
+BOTOCORE, GOOGLE, HTTP = "stores.s3.connection", "stores.gcloud", "stores.http"
 
 NAMES = {
     "_wrapped": Private(
         DJANGO, lambda: "_wrapped" in vars(LazyObject()), "storages behind lazy ones are not found"
+    ),
+    "_storages": Private(
+        DJANGO,
+        has(StorageHandler, "_storages"),
+        "a staging class that reads storages['staticfiles'] reads the last deploy's files",
     ),
     "_allow_overwrite": Private(
         DJANGO,
@@ -105,6 +113,21 @@ NAMES = {
     "_create_session": Private(
         STORAGES, has(S3Storage, "_create_session"), "the storage's profile is not asked"
     ),
+    "_connections": Private(
+        STORAGES,
+        has(S3Storage, "_connections"),
+        "credentials are asked for twice, and who listens to the client's events is ignored",
+    ),
+    "_emitter": Private(
+        BOTOCORE,
+        lambda: hasattr(boto3.client("s3", "us-east-1").meta.events, "_emitter"),
+        "who listens to the events of the storage's client is ignored",
+    ),
+    "_handlers": Private(
+        BOTOCORE,
+        has(botocore.hooks.HierarchicalEmitter, "_handlers"),
+        "who listens to the events of the storage's client is ignored",
+    ),
     "_get_write_parameters": Private(
         STORAGES, has(S3Storage, "_get_write_parameters"), "objects are sent without headers"
     ),
@@ -141,6 +164,12 @@ NAMES = {
             or hasattr(google_client(), "_bucket_metadata_cache")
         ),
         "a thread of the SDK asks for the bucket's metadata",
+    ),
+    "_pool_maxsize": Private(
+        HTTP, lambda: hasattr(HTTPAdapter(), "_pool_maxsize"), "threads wait for ten connections"
+    ),
+    "_pool_block": Private(
+        HTTP, lambda: hasattr(HTTPAdapter(), "_pool_block"), "a limit of connections is exceeded"
     ),
 }
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-import pytest
 from django.contrib.staticfiles.management.commands import collectstatic
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
@@ -18,6 +17,7 @@ from collectfasta.management.commands.collectstatic import Command
 from collectfasta.strategies import Strategy
 from collectfasta.strategies.base import CachingHashStrategy, HashStrategy
 from collectfasta.strategies.listing import ListingStrategy
+from tests.loop import for_each
 from tests.markdown import read, table
 
 STRATEGIES = {
@@ -121,13 +121,13 @@ def parameters(function: Callable[..., Any]) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-@pytest.mark.parametrize(("path", "parent"), STRATEGIES.items())
+@for_each("path, parent", STRATEGIES.items())
 def test_a_strategy_is_importable_and_extends_what_it_did(path: str, parent: str) -> None:
     assert issubclass(import_string(path), import_string(parent))
 
 
-@pytest.mark.parametrize(
-    ("name", "parent"),
+@for_each(
+    "name, parent",
     [
         ("WithoutPrefixMixin", object),
         ("InMemoryManifestFilesStorage", InMemoryStorage),
@@ -140,22 +140,20 @@ def test_what_two_pass_strategies_are_made_of_is_importable(name: str, parent: t
     assert issubclass(import_string(f"collectfasta.strategies.hashing.{name}"), parent)
 
 
-@pytest.mark.parametrize("name", ["Strategy", "DisabledStrategy", "load_strategy"])
+@for_each("name", ["Strategy", "DisabledStrategy", "load_strategy"])
 def test_the_package_of_strategies_gives_what_its_base_module_does(name: str) -> None:
     short = import_string(f"collectfasta.strategies.{name}")
     assert short is import_string(f"collectfasta.strategies.base.{name}")
 
 
-@pytest.mark.parametrize(
-    ("cls", "name", "expected"), METHODS, ids=[f"{c.__name__}.{n}" for c, n, _ in METHODS]
-)
+@for_each("cls, name, expected", METHODS)
 def test_a_method_takes_the_same_arguments_by_the_same_names(
     cls: type, name: str, expected: list[str]
 ) -> None:
     assert parameters(getattr(cls, name)) == expected
 
 
-@pytest.mark.parametrize("path", STRATEGIES)
+@for_each("path", STRATEGIES)
 def test_no_strategy_narrows_the_methods_of_its_parents(path: str) -> None:
     cls = import_string(path)
     for parent, name, expected in METHODS:
@@ -167,8 +165,8 @@ def test_load_strategy_takes_one_argument() -> None:
     assert parameters(import_string("collectfasta.strategies.load_strategy")) == ["klass"]
 
 
-@pytest.mark.parametrize(
-    ("cls", "names"),
+@for_each(
+    "cls, names",
     [
         (Strategy, {"should_copy_file"}),
         (HashStrategy, {"get_remote_file_hash"}),
@@ -205,7 +203,7 @@ def test_hash_strategies_do_not_compress_by_default() -> None:
     assert HashStrategy.use_gzip is False
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@for_each("name", SETTINGS)
 def test_a_setting_is_an_attribute(name: str) -> None:
     assert hasattr(settings, name)
 
@@ -219,15 +217,13 @@ def test_the_command_extends_djangos_and_loads_its_strategy_by_a_method() -> Non
     assert parameters(Command._load_strategy) == []
 
 
-@pytest.mark.parametrize(("path", "name"), sorted(TOLD))
+@for_each("path, name", sorted(TOLD))
 def test_a_name_that_the_page_promises_exists(path: str, name: str) -> None:
     cls = import_string(path)
     # That one is told of no class, but given to each object.
     assert hasattr(cls, name) or name in {*get_type_hints(cls), "remote_storage"}
 
 
-@pytest.mark.parametrize(
-    ("cls", "name"), [(cls, name) for cls, name, _ in METHODS if name != "__init__"]
-)
+@for_each("cls, name", [(cls, name) for cls, name, _ in METHODS if name != "__init__"])
 def test_a_method_that_stays_is_on_the_page(cls: type, name: str) -> None:
     assert (cls, name) in {(import_string(path), told) for path, told in TOLD}

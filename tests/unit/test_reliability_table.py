@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.loop import for_each
 
 TESTS = Path(__file__).parents[1]
 DOCUMENT = TESTS.parent / "docs" / "reliability.md"
@@ -44,7 +44,7 @@ HELD = rows(README, ["fault", "tests"])
 NAMES = {name for path in TESTS.rglob("test_*.py") for name in names_in(path)}
 
 
-@pytest.mark.parametrize("row", DESCRIBED, ids=lambda row: row[1][0])
+@for_each("row", DESCRIBED)
 def test_every_row_is_whole(row: tuple[str, list[str]]) -> None:
     assert len(row[1]) == len(FAULTS)
     assert all(row[1])
@@ -57,7 +57,7 @@ def test_every_fault_is_held_by_tests_and_no_other() -> None:
     ]
 
 
-@pytest.mark.parametrize("row", HELD, ids=lambda row: row[1][0])
+@for_each("row", HELD)
 def test_the_tests_of_a_fault_exist(row: tuple[str, list[str]]) -> None:
     tests = _TEST.findall(row[1][1])
     assert tests

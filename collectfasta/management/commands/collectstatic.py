@@ -292,8 +292,11 @@ class Command(collectstatic.Command):
 
     def _summary(self) -> str:
         assert self.deploy is not None  # noqa: S101 - for the type checker
-        name = type(self.deploy.strategy).__name__
-        return summary(self.report, name, verbose=self.verbosity >= 2)
+        cls = type(self.deploy.strategy)
+        # Whoever has written a strategy knows it by its name.
+        is_ours = cls.__module__.startswith("collectfasta.")
+        service = (is_ours and self.deploy.sender.store.service) or cls.__name__
+        return summary(self.report, service, verbose=self.verbosity >= 2)
 
 
 def _raised_in(error: BaseException) -> str:

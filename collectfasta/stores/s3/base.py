@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import abc
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from django.utils.functional import SimpleLazyObject
@@ -16,16 +16,14 @@ from typing_extensions import override
 
 from collectfasta.checksums import CHUNK_SIZE, Checksum
 from collectfasta.errors import StoreError
-from collectfasta.remote import Listed
+from collectfasta.remote import Listed, on_our_clock
 from collectfasta.source import Body, Payload
 from collectfasta.stores.django_storages import CloudStore, s3_compressed, s3_headers
 from collectfasta.stores.http import Counter
-from collectfasta.stores.s3.connection import secrets_of
-from collectfasta.stores.s3.errors import translate
-from collectfasta.stores.store import is_compressed
-
-# Begins the token of a page that ends in the middle of a listing by keys, which names the last one.
-AFTER = "\0"
+from collectfasta.stores.s3.connection import overrides, secrets_of
+from collectfasta.stores.s3.errors import is_unsupported, translate
+from collectfasta.stores.s3.listing import ListedObject
+from collectfasta.stores.store import Entry, Page, is_compressed, next_token
 
 
 class BucketStore(CloudStore):
@@ -41,6 +39,7 @@ class BucketStore(CloudStore):
         credentials: What requests are signed with, botocore's; None if unknown.
     """
 
+    service: ClassVar[str] = "S3"
     default_threads: ClassVar[int] = 64
     secret_attributes: ClassVar[tuple[str, ...]] = ("secret_key", "security_token")
     secret_variables: ClassVar[tuple[str, ...]] = (
@@ -54,6 +53,9 @@ class BucketStore(CloudStore):
         super().__init__(storage)
         self._count = Counter()
         self._lock = threading.RLock()
+        # Directory buckets list in no order, and know no StartAfter:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+        self.seeks = not (storage.bucket_name or "").endswith("--x-s3")
 
     @property
     @override
@@ -69,14 +71,21 @@ class BucketStore(CloudStore):
     @property
     @override
     def url(self) -> str:
-        return f"s3://{self.storage.bucket_name}/{self.prefix}"
+        return f"s3://{self.bucket_name}/{self.prefix}"
 
     @property
     @override
     def identity(self) -> str | None:
         """Endpoint, bucket and location."""
         endpoint = self.storage.endpoint_url or "aws"
-        return f"s3 {endpoint} {self.storage.bucket_name} {self.prefix}"
+        return f"s3 {endpoint} {self.bucket_name} {self.prefix}"
+
+    @cached_property
+    def bucket_name(self) -> str:
+        """The bucket's name, which a storage's ``bucket`` may choose."""
+        storage = self.storage
+        name: str = storage.bucket.name if overrides(storage, "bucket") else storage.bucket_name
+        return name
 
     @override
     def payload(self, key: str, content: Any) -> Payload:
@@ -91,6 +100,48 @@ class BucketStore(CloudStore):
             content = s3_compressed(storage, content)
             headers["ContentEncoding"] = "gzip"
         return Payload(content, compresses or self.saves_itself, headers)
+
+    @override
+    def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
+        begin = max(just_before(start), after) if self.seeks and not token else ""
+        try:
+            page = self.page(prefix, begin, token)
+        except StoreError as error:
+            if not begin or not is_unsupported(error):
+                raise
+            self.seeks, begin = False, ""
+            page = self.page(prefix, "", "")
+        # Nothing rules out an empty page that is not the last one.
+        while page.token and not page.entries:
+            token, following = page.token, self.page(prefix, begin, page.token)
+            page = Page(following.entries, next_token(token, following.token))
+        return page
+
+    @abc.abstractmethod
+    def page(self, prefix: str, begin: str, token: str) -> Page:
+        """Return a page of a listing by one request.
+
+        Args:
+            prefix: What all keys begin with.
+            begin: A key that the page comes after, "" for none.
+            token: Where the page before says that this one begins, or "".
+        """
+
+    def listed_page(
+        self, objects: Iterable[ListedObject], token: str | None, date: str | None
+    ) -> Page:
+        """Return a page as any store has it.
+
+        Args:
+            objects: What the service names in it.
+            token: Where the next one begins.
+            date: The ``Date`` header of the answer.
+        """
+        return Page([self._entry(each, date) for each in objects], token)
+
+    def _entry(self, named: ListedObject, date: str | None) -> Entry:
+        written = on_our_clock(named.written, date) if named.written else None
+        return Entry(named.key, self.listed(named.etag, named.size, written))
 
     def read_arguments(self, key: str) -> dict[str, Any]:
         """Return what the storage reads an object with, the keys of SSE-C for instance."""

@@ -6,7 +6,6 @@ import copy
 import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +18,22 @@ from s3transfer.subscribers import BaseSubscriber
 from typing_extensions import override
 
 from collectfasta.errors import SourceChangedError, StoreError
-from collectfasta.patching import is_overridden
-from collectfasta.remote import Listed, on_our_clock
+from collectfasta.executor import Executor
+from collectfasta.remote import Listed
 from collectfasta.source import Body
 from collectfasta.stores.django_storages import s3_session
 from collectfasta.stores.http import ATTEMPTS
-from collectfasta.stores.s3.base import BucketStore, just_before
-from collectfasta.stores.s3.connection import credentials_of, scoped_config
-from collectfasta.stores.s3.errors import explain_configuration
-from collectfasta.stores.store import (
-    PAGE_SIZE,
-    Entry,
-    Page,
-    batches,
-    next_token,
-    reading_listing,
+from collectfasta.stores.s3.base import BucketStore
+from collectfasta.stores.s3.connection import (
+    client_with_handlers,
+    credentials_of,
+    overrides,
+    scoped_config,
 )
+from collectfasta.stores.s3.errors import check_configuration, is_certificate, is_unsupported
+from collectfasta.stores.s3.listing import ROOT as LISTING
+from collectfasta.stores.s3.listing import ListedObject, parameters_of, token_of
+from collectfasta.stores.store import PAGE_SIZE, NoListingError, Page, batches, reading_listing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -60,7 +59,8 @@ class Boto3Store(BucketStore):
 
     def __init__(self, storage: Any) -> None:
         super().__init__(storage)
-        self._bucket: str = storage.bucket_name
+        # That of the thread that has made the storage.
+        self._client_with_handlers = client_with_handlers(storage)
         self._etags: dict[str, str] = {}
 
     @property
@@ -70,15 +70,15 @@ class Boto3Store(BucketStore):
 
     @cached_property
     def _made_client(self) -> S3Client:
-        problem = explain_configuration(self.storage)
-        if problem:
-            raise StoreError(problem, kind="configuration", advice=problem)
-        client = _make_client(self.storage, self.threads)
+        check_configuration(self.storage)
+        client = self._client_with_handlers or _make_client(self.storage, self.threads)
         self.credentials = credentials_of(client)
         events = client.meta.events
         events.register("before-send.s3", lambda **_: self._count.add())
         events.register("after-call.s3.CompleteMultipartUpload", self._keep_etag)
-        events.register_first("needs-retry.s3", _raise_change)
+        events.register_first("needs-retry.s3", _raise_at_once)
+        for operation in ("ListObjects", "ListObjectsV2"):
+            events.register_first(f"before-parse.s3.{operation}", _check_listing)
         return client
 
     @cached_property
@@ -96,39 +96,27 @@ class Boto3Store(BucketStore):
             self._etags[parsed.get("Key", "")] = parsed["ETag"]
 
     @override
-    def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
-        options: Any = {"Bucket": self._bucket, "Prefix": prefix}
-        if token:
-            options["ContinuationToken"] = token
-        else:
-            options["StartAfter"] = max(just_before(start), after)
+    def page(self, prefix: str, begin: str, token: str) -> Page:
+        options: Any = {"Bucket": self.bucket_name, **parameters_of(prefix, begin, token)}
         with self.translating():
             client = self._client
+            list_page: Any = client.list_objects if "Marker" in options else client.list_objects_v2
             with reading_listing(BotoCoreError):
-                return self._page(client, options)
-
-    def _page(self, client: S3Client, options: dict[str, Any]) -> Page:
-        answer: Any = client.list_objects_v2(**options)
-        # Nothing rules out an empty page that is not the last one.
-        while answer["IsTruncated"] and not answer.get("Contents"):
-            token = options.get("ContinuationToken", "")
-            options["ContinuationToken"] = next_token(token, answer["NextContinuationToken"])
-            answer = client.list_objects_v2(**options)
-        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        entries = [self._entry(each, date) for each in answer.get("Contents", ())]
-        return Page(entries, answer["NextContinuationToken"] if answer["IsTruncated"] else None)
-
-    def _entry(self, entry: Mapping[str, Any], date: str | None) -> Entry:
-        written = entry.get("LastModified")
-        last_modified = on_our_clock(written, date) if isinstance(written, datetime) else None
-        return Entry(entry["Key"], self.listed(entry["ETag"], entry["Size"], last_modified))
+                answer = list_page(**options)
+                objects = [
+                    ListedObject(each["Key"], each["ETag"], each["Size"], each.get("LastModified"))
+                    for each in answer.get("Contents", ())
+                ]
+                following = token_of(answer, objects[-1].key if objects else "")
+                headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        return self.listed_page(objects, following, headers.get("date"))
 
     @override
     def head(self, key: str) -> Listed | None:
         with self.translating():
             try:
                 answer = self._client.head_object(
-                    Bucket=self._bucket, Key=key, **self.read_arguments(key)
+                    Bucket=self.bucket_name, Key=key, **self.read_arguments(key)
                 )
             except ClientError as error:
                 status = error.response["ResponseMetadata"]["HTTPStatusCode"]
@@ -148,7 +136,7 @@ class Boto3Store(BucketStore):
         """Return an object's content by one request; ``storage.open().read()`` makes three."""
         with self.translating():
             answer = self._client.get_object(
-                Bucket=self._bucket, Key=key, **self.read_arguments(key)
+                Bucket=self.bucket_name, Key=key, **self.read_arguments(key)
             )
             return answer["Body"].read()
 
@@ -159,7 +147,7 @@ class Boto3Store(BucketStore):
             body.seek(0)
         with self.translating():
             answer = self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=content, ContentLength=size, **headers
+                Bucket=self.bucket_name, Key=key, Body=content, ContentLength=size, **headers
             )
         return answer.get("ETag", "")
 
@@ -171,7 +159,9 @@ class Boto3Store(BucketStore):
             with self._lock:
                 manager = self._manager
             try:
-                manager.upload(content, self._bucket, key, dict(headers), [_Sized(size)]).result()
+                manager.upload(
+                    content, self.bucket_name, key, dict(headers), [_Sized(size)]
+                ).result()
             except CancelledError:
                 raise InterruptedError("interrupted") from None
             except KeyError:
@@ -192,17 +182,31 @@ class Boto3Store(BucketStore):
 
     @override
     def delete(self, keys: Sequence[str]) -> None:
+        for key in filter(_NOT_IN_XML.search, keys):
+            self._delete_one(key)
+        for batch in batches((key for key in keys if not _NOT_IN_XML.search(key)), PAGE_SIZE):
+            try:
+                self._delete_batch(batch)
+            except StoreError as error:
+                if not is_unsupported(error):
+                    raise
+                for _, _, failure in Executor(self.threads).run(self._delete_one, batch):
+                    if failure is not None:
+                        raise failure from None
+
+    def _delete_batch(self, batch: Sequence[str]) -> None:
+        objects: Any = [{"Key": key} for key in batch]
         with self.translating():
-            for key in filter(_NOT_IN_XML.search, keys):
-                self._client.delete_object(Bucket=self._bucket, Key=key)
-            for batch in batches((key for key in keys if not _NOT_IN_XML.search(key)), PAGE_SIZE):
-                objects: Any = [{"Key": key} for key in batch]
-                answer = self._client.delete_objects(
-                    Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}
-                )
-                for error in answer.get("Errors", ()):
-                    details: Any = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 200}}
-                    raise ClientError(details, "DeleteObjects")
+            answer = self._client.delete_objects(
+                Bucket=self.bucket_name, Delete={"Objects": objects, "Quiet": True}
+            )
+            for error in answer.get("Errors", ()):
+                details: Any = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 200}}
+                raise ClientError(details, "DeleteObjects")
+
+    def _delete_one(self, key: str) -> None:
+        with self.translating():
+            self._client.delete_object(Bucket=self.bucket_name, Key=key)
 
 
 class _Sized(BaseSubscriber):
@@ -215,11 +219,24 @@ class _Sized(BaseSubscriber):
         future.meta.provide_transfer_size(self._size)
 
 
-def _raise_change(caught_exception: Exception | None = None, **_: object) -> None:
-    """Raise what has ended the reading of a body: read again, it would end the same way."""
+def _raise_at_once(caught_exception: Exception | None = None, **_: object) -> None:
+    """Raise what would end the same way again: the reading of a body, and certificates."""
+    if caught_exception is not None and is_certificate(caught_exception):
+        raise caught_exception
     cause = getattr(caught_exception, "kwargs", {}).get("error")
     if isinstance(cause, (InterruptedError, SourceChangedError)):
         raise cause
+
+
+def _check_listing(response_dict: Mapping[str, Any], **_: object) -> None:
+    """Refuse what botocore would take for an empty listing, or for a server's trouble.
+
+    Raises:
+        NoListingError: It is something else.
+    """
+    if response_dict["status_code"] == 200 and LISTING.encode() not in response_dict["body"]:
+        kind = response_dict["headers"].get("content-type", "")
+        raise NoListingError(f"The answer to a listing is no listing ({kind}).")
 
 
 def _make_client(storage: Any, threads: int) -> S3Client:
@@ -228,8 +245,8 @@ def _make_client(storage: Any, threads: int) -> S3Client:
     A boto3 client may be shared by threads, a session and a resource may not
     (https://docs.aws.amazon.com/boto3/latest/guide/clients.html).
     """
-    if is_overridden(type(storage), "connection", outside=("storages.",)):
-        client: S3Client = storage.connection.meta.client
+    if overrides(storage, "bucket") or overrides(storage, "connection"):
+        client: S3Client = storage.bucket.meta.client
         return client
     config: Config = storage.client_config
     changes: dict[str, Any] = {}

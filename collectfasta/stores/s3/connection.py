@@ -4,16 +4,18 @@ obstore may stand in for boto3 only where it would do the same. What botocore ca
 client configuration, its configuration files and its environment is more than these values hold;
 whatever is not known to make no difference is refused.
 
-botocore's private names stand here: what a client signs with, a session's profile, ``Config``'s
-options, and how it finds certificates and proxies.
+botocore's private names stand here: what a client signs with and who listens to its events, a
+session's profile and credentials, ``Config``'s options, and how it finds certificates and proxies.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,7 +24,12 @@ from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from collectfasta.patching import is_overridden
-from collectfasta.stores.django_storages import S3_CLIENT_METHODS, s3_session
+from collectfasta.stores.django_storages import (
+    S3_CLIENT_METHODS,
+    s3_connection_so_far,
+    s3_session,
+    share_s3_sessions,
+)
 from collectfasta.stores.http import ATTEMPTS
 
 if TYPE_CHECKING:
@@ -67,6 +74,25 @@ _VARIABLES = re.compile(
     r"|SERVER_SIDE_ENCRYPTION|SIGV4A_SIGNING_REGION_SET|SSE_\w+|USE_DUALSTACK_ENDPOINT"
     r"|USE_FIPS_ENDPOINT)"
 )
+
+
+# What botocore lets others change requests by, and the requests
+# (https://docs.aws.amazon.com/boto3/latest/guide/events.html).
+_EVENTS = (
+    "provide-client-params",
+    "before-parameter-build",
+    "before-call",
+    "request-created",
+    "choose-signer",
+    "before-sign",
+    "before-send",
+    "response-received",
+    "after-call",
+)
+_OPERATIONS = ("ListObjectsV2", "HeadObject", "PutObject", "UploadPart", "DeleteObjects")
+
+# Why boto3 takes over what has had no time to be sent.
+SLOW_LINE = "a slow line"
 
 
 class UnsupportedError(Exception):
@@ -115,6 +141,57 @@ def scoped_config(session: Any) -> dict[str, Any]:
     """Return what the profile of a boto3 session says in ~/.aws/config."""
     profile: dict[str, Any] = session._session.get_scoped_config()
     return profile
+
+
+def share_credentials(storage: Any) -> None:
+    """Let all sessions of a storage sign with what is found first: it may have asked a person.
+
+    Args:
+        storage: An S3Storage. Keys among its options stay.
+    """
+    made, lock = s3_connection_so_far(storage), threading.Lock()
+    found = [credentials_of(made.meta.client)] if made else []
+
+    def share(session: Any) -> None:
+        with lock:
+            if found:
+                resolver = session._session.get_component("credential_provider")
+                resolver.providers[:] = [_Found(found[0])]
+            elif (credentials := session.get_credentials()) is not None:
+                found.append(credentials)
+
+    share_s3_sessions(storage, share)
+
+
+class _Found:
+    """A provider, as botocore has them, of credentials that were found."""
+
+    METHOD = CANONICAL_NAME = "found"
+
+    def __init__(self, credentials: Any) -> None:
+        self._found = credentials
+
+    def load(self) -> Any:
+        return self._found
+
+
+def overrides(storage: Any, name: str) -> bool:
+    """Return whether a class reaches its bucket by a property or method of its own."""
+    return is_overridden(type(storage), name, outside=("storages.",))
+
+
+def client_with_handlers(storage: Any) -> Any:
+    """Return the client that a storage has made, if somebody listens to its events; else None."""
+    made = s3_connection_so_far(storage)
+    if made is None:
+        return None
+    handlers = made.meta.client.meta.events._emitter._handlers
+    for event, operation in product(_EVENTS, _OPERATIONS):
+        for handler in handlers.prefix_search(f"{event}.s3.{operation}"):
+            module = getattr(handler, "func", handler).__module__
+            if not module.startswith(("botocore.", "boto3.")):
+                return made.meta.client
+    return None
 
 
 def credentials_of(client: Any) -> Any:
@@ -171,10 +248,11 @@ def connection_of(storage: Any) -> S3Connection:
 
 
 def _obstacles(storage: Any) -> Iterator[str]:
-    cls = type(storage)
     for name in S3_CLIENT_METHODS:
-        if is_overridden(cls, name, outside=("storages.",)):
-            yield f"{cls.__name__} has a {name} of its own"
+        if overrides(storage, name):
+            yield f"{type(storage).__name__} has a {name} of its own"
+    if client_with_handlers(storage) is not None:
+        yield "the events of the storage's client"
     if not _BUCKET.fullmatch(storage.bucket_name or ""):
         yield "the kind of bucket"
     if storage.verify is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,12 +14,13 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
     ParamValidationError,
+    SSLError,
 )
 from botocore.exceptions import ConnectionError as UnconnectedError
 from botocore.parsers import ResponseParserError
 
 from collectfasta.errors import CollectfastaError, StoreError, describe, printable
-from collectfasta.stores.s3.connection import NOWHERE, UnsupportedError
+from collectfasta.stores.s3.connection import NOWHERE, SLOW_LINE, UnsupportedError
 from collectfasta.stores.store import TRANSIENT_STATUSES, Store
 
 _CREDENTIALS_REFUSED = frozenset(
@@ -38,6 +40,12 @@ _TRANSIENT_CODES = re.compile(
     "BadDigest|ConditionalRequestConflict|IncompleteBody|InternalError|NoSuchUpload"
     "|OperationAborted|RequestTimeout|ServiceUnavailable|SlowDown"
 )
+# Of access points and the like, which have names of other kinds, some have slashes.
+_NO_BUCKET = re.compile(r"^(?!arn:).*[/\s]|^\s")
+_REGION = "the bucket is in another region"
+_KEYS = ("access_key", "secret_key", "security_token")
+_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_TLS_CUT_OFF = re.compile("EOF|reset|timed out", re.IGNORECASE)
 _UPLOADS = frozenset(
     ("CompleteMultipartUpload", "CreateMultipartUpload", "PutObject", "UploadPart")
 )
@@ -57,6 +65,10 @@ _ELSEWHERE = re.compile(
 _CUT_OFF = re.compile(r"response body error")
 _INTERRUPTED = re.compile(r"kind: (Interrupted|Timeout)")
 _FAILURE = re.compile(r"kind: (Connect|Timeout)")
+# No address, or nobody there; what else fails to connect, does so later, by TLS for instance.
+_UNREACHABLE = re.compile(r"ConnectError\(|TimedOut")
+# A bucket with a default retention of Object Lock.
+_NO_CHECKSUM = re.compile("Content-MD5|x-amz-checksum", re.IGNORECASE)
 # As botocore names and words them.
 _FAILURES = {
     "Connect": 'EndpointConnectionError: Could not connect to the endpoint URL: "{}"',
@@ -84,36 +96,72 @@ def translate(
     if operation:
         return _of_obstore(str(error), store, operation, endpoint)
     kind, text = type(error).__name__, describe(error, store.secrets)
+    # Whatever it does then.
+    problem = explain_configuration(store.storage)
+    if problem:
+        return StoreError(text, kind=kind, advice=problem)
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         code = str(error.response.get("Error", {}).get("Code", ""))
         return _refusal(store, status, code, error.operation_name, text)
     if isinstance(error, (BotoCoreError, ResponseParserError)):
-        is_transient = isinstance(error, (HTTPClientError, UnconnectedError))
-        advice = explain_configuration(store.storage) or _explain_failure(store, error)
+        is_failure = isinstance(error, (HTTPClientError, UnconnectedError))
+        is_transient = is_failure and not is_certificate(error)
+        advice = _explain_failure(store, error)
         return StoreError(text, kind=kind, transient=is_transient, advice=advice)
-    # What boto3 raises then.
-    problem = explain_configuration(store.storage) if isinstance(error, ValueError) else None
-    return StoreError(text, kind=kind, advice=problem) if problem else None
+    return None
 
 
 def _of_obstore(text: str, store: Store, operation: str, endpoint: str) -> StoreError:
-    if "Got invalid list response" in text:
-        raise UnsupportedError("the server's listings", permanent=True)
     status, code, message = _answer(text)
-    if _ELSEWHERE.search(text) or _WRONG_REGION.fullmatch(code):
-        raise UnsupportedError("the bucket is in another region", permanent=True)
+    if _ELSEWHERE.search(text):
+        raise UnsupportedError(_REGION, permanent=True)
     if status is not None:
-        what = f"An error occurred ({code}) when calling the {operation} operation"
-        told = CollectfastaError(f"ClientError: {what}: {message}")
-        return _refusal(store, status, code, operation, describe(told, store.secrets))
+        return _of_answer(store, operation, status, code, message)
     if _CUT_OFF.search(text) or (operation == "DeleteObjects" and _INTERRUPTED.search(text)):
         raise UnsupportedError("an answer was cut off")
     failure = _FAILURE.search(text)
-    words = _FAILURES[failure.group(1) if failure else ""].format(endpoint)
+    what = failure.group(1) if failure else ""
+    if what == "Timeout" and operation in _UPLOADS:
+        raise UnsupportedError(SLOW_LINE, permanent=True)
+    # TLS for instance: OpenSSL takes certificates and ciphers that rustls does not.
+    if what == "Connect" and not _UNREACHABLE.search(text):
+        raise UnsupportedError("the kind of connection", permanent="InvalidData" in text)
+    words = _FAILURES[what].format(endpoint)
     kind, _, reason = words.partition(": ")
     advice = _unusable(store.storage, reason)
     return StoreError(words, kind=kind, transient=True, advice=advice)
+
+
+def translate_answer(status: int, body: str, store: Store, operation: str) -> StoreError:
+    """Return what an answer means that refuses, by its status and its XML.
+
+    Raises:
+        UnsupportedError: As ``translate()``.
+    """
+    if 300 <= status < 400:
+        raise UnsupportedError(_REGION, permanent=True)
+    return _of_answer(store, operation, status, *_words(body, str(status)))
+
+
+def _of_answer(store: Store, operation: str, status: int, code: str, message: str) -> StoreError:
+    if _WRONG_REGION.fullmatch(code):
+        raise UnsupportedError(_REGION, permanent=True)
+    if operation in _UPLOADS and _NO_CHECKSUM.search(message):
+        raise UnsupportedError("the bucket asks for checksums", permanent=True)
+    what = f"An error occurred ({code}) when calling the {operation} operation"
+    told = CollectfastaError(f"ClientError: {what}: {message}")
+    refusal = _refusal(store, status, code, operation, describe(told, store.secrets))
+    if operation == "DeleteObjects" and is_unsupported(refusal):
+        raise UnsupportedError("deleting many objects at once")
+    return refusal
+
+
+def _words(body: str, code: str) -> tuple[str, str]:
+    """Return an answer's code, or the one given, and its message."""
+    found = _CODE.search(body), _MESSAGE.search(body)
+    words = [html.unescape(each.group(1)) if each else "" for each in found]
+    return words[0] or code, words[1]
 
 
 def _answer(text: str) -> tuple[int | None, str, str]:
@@ -125,9 +173,7 @@ def _answer(text: str) -> tuple[int | None, str, str]:
         return None, "", ""
     # Without a status it is 200, of which obstore says that it is an error.
     number = status.group(1) or "200"
-    found = _CODE.search(text), _MESSAGE.search(text)
-    code, message = (html.unescape(each.group(1)) if each else "" for each in found)
-    return int(number), code or number, message
+    return (int(number), *_words(text, number))
 
 
 def _refusal(store: Store, status: int | None, code: str, operation: str, text: str) -> StoreError:
@@ -137,10 +183,21 @@ def _refusal(store: Store, status: int | None, code: str, operation: str, text: 
         # Without a code botocore repeats the status.
         kind=printable(" ".join(words).strip()) if status else "ClientError",
         transient=status in TRANSIENT_STATUSES or bool(_TRANSIENT_CODES.fullmatch(code)),
-        advice=_explain_code(store.storage, store.url, code, operation),
+        advice=_explain_role(code, operation, text)
+        or _explain_code(store.storage, store.url, code, operation),
         missing=code in ("NoSuchKey", "404"),
         denied=operation == LIST and code in ("AccessDenied", "403"),
     )
+
+
+def is_unsupported(error: StoreError) -> bool:
+    """Return whether an error may mean that the service does not know such a request at all.
+
+    Services answer with NotImplemented, MethodNotAllowed, InvalidArgument or InvalidRequest, and
+    what they give for a reason is not to be relied on.
+    """
+    is_refused = error.kind[:3] in ("400", "405", "501")
+    return is_refused and not error.transient and error.advice is None
 
 
 def _explain_failure(store: Store, error: Exception) -> str:
@@ -159,6 +216,50 @@ def _explain_failure(store: Store, error: Exception) -> str:
     return _unusable(store.storage, in_one_line)
 
 
+def is_certificate(error: Exception) -> bool:
+    """Return whether TLS can't be had at all: a certificate or ciphers that one side refuses."""
+    return isinstance(error, SSLError) and not _TLS_CUT_OFF.search(str(error))
+
+
+def check_configuration(storage: Any) -> None:
+    """Raise a StoreError for a storage that can't work, before anything is asked."""
+    problem = explain_configuration(storage)
+    if problem:
+        raise StoreError(problem, kind="configuration", advice=problem)
+
+
+def check_keys(credentials: Any, source: str) -> None:
+    """Raise a StoreError for keys that nothing can be signed with.
+
+    Args:
+        credentials: botocore's, frozen.
+        source: Where boto3 has found them.
+    """
+    values = (credentials.access_key, credentials.secret_key, credentials.token)
+    problem = _explain_keys(zip(_KEYS, [source] * 3, values, strict=True))
+    if problem:
+        raise StoreError(problem, kind="configuration", advice=problem)
+
+
+def _explain_keys(keys: Iterable[tuple[str, str, str | None]]) -> str | None:
+    """Say what is wrong with keys: names, where each is from, and values; the token is last."""
+    known = [*keys]
+    if any(value for _, _, value in known):
+        for name, source, value in known[:2]:
+            if not value:
+                return (
+                    f"The {name} ({source}) is missing or empty: set both access_key and "
+                    "secret_key, or neither, and boto3 looks for a profile or a role."
+                )
+    for name, source, value in known:
+        if value and (value != value.strip() or not value.isprintable()):
+            return (
+                f"The {name} ({source}) has white space at its ends or control characters in it: "
+                "remove them, which secret stores often add."
+            )
+    return None
+
+
 def _unusable(storage: Any, reason: str) -> str:
     return f"S3 can't be used at {storage.endpoint_url or 'AWS'}: {reason}"
 
@@ -171,12 +272,33 @@ def explain_configuration(storage: Any) -> str | None:
             "The storage names no bucket: set bucket_name in its OPTIONS, or "
             "AWS_STORAGE_BUCKET_NAME."
         )
-    if endpoint and not urlsplit(endpoint).netloc:
+    if _NO_BUCKET.search(storage.bucket_name):
+        return (
+            f"The bucket_name {storage.bucket_name!r} is not a bucket's name: correct it in the "
+            "storage's OPTIONS (AWS_STORAGE_BUCKET_NAME), without s3:// and slashes. A folder in "
+            "the bucket is the storage's location (AWS_LOCATION)."
+        )
+    if endpoint and urlsplit(endpoint).path.strip("/") == storage.bucket_name:
+        return (
+            f"The endpoint {endpoint!r} has the bucket in its path: set the storage's endpoint_url "
+            "(AWS_S3_ENDPOINT_URL) to the server alone."
+        )
+    if endpoint and (endpoint != endpoint.strip() or not urlsplit(endpoint).netloc):
         return (
             f"The endpoint {endpoint!r} is no URL: correct the storage's endpoint_url "
             "(AWS_S3_ENDPOINT_URL); it begins with https:// or http://."
         )
-    return None
+    values = (storage.access_key, storage.secret_key, storage.security_token)
+    return _explain_keys(zip(_KEYS, _VARIABLES, values, strict=True))
+
+
+def _explain_role(code: str, operation: str, text: str) -> str | None:
+    if not operation.startswith("AssumeRole"):
+        return None
+    return (
+        f"AWS STS refuses the role that signs for the bucket ({code} for sts:{operation}): correct "
+        f"the profile's role_arn, the role's trust policy, or what its source may do. {text}"
+    )
 
 
 def _explain_code(storage: Any, url: str, code: str, operation: str) -> str | None:

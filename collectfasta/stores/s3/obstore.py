@@ -11,22 +11,32 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import obstore
+from botocore.exceptions import ConnectionError as UnconnectedError
+from botocore.exceptions import HTTPClientError
 from obstore.exceptions import BaseError, InvalidPathError
 from typing_extensions import override
 
 from collectfasta.checksums import read_chunks
 from collectfasta.errors import StoreError
-from collectfasta.executor import NoAnswerError, in_time
 from collectfasta.remote import Listed
 from collectfasta.source import Body
-from collectfasta.stores.s3.base import AFTER, BucketStore, is_plain, just_before
+from collectfasta.stores.s3.base import BucketStore, is_plain
 from collectfasta.stores.s3.connection import UnsupportedError, connection_of
-from collectfasta.stores.s3.errors import LIST, translate
+from collectfasta.stores.s3.errors import LIST, translate, translate_answer
+from collectfasta.stores.s3.listing import Lister, parameters_of, read_page
 from collectfasta.stores.s3.obstore_setup import CredentialProvider, make_store
-from collectfasta.stores.store import PAGE_SIZE, Entry, Page, batches
+from collectfasta.stores.store import (
+    PAGE_SIZE,
+    TRANSIENT_STATUSES,
+    Page,
+    batches,
+    reading_listing,
+)
 
 # obstore holds a body that it sends at once, and each part, in memory. What is larger than a small
 # file is sent by a few threads at a time, however many there are, and a part takes its share.
@@ -48,10 +58,6 @@ _RESERVED = {each.lower() for each in (*_ATTRIBUTES, *_ATTRIBUTES.values())}
 _METADATA_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
 # Needs no encoding, and signing folds nothing: no spaces at its ends or in a row.
 _VALUE = re.compile(r"[!-~]+( [!-~]+)*")
-
-# obstore asks on and on where each page is empty and leads to another one, deaf to interrupts. What
-# takes longer than all the attempts at a request may take is not waited for.
-_LISTING_SECONDS = 600.0
 
 
 class ObstoreStore(BucketStore):
@@ -76,42 +82,33 @@ class ObstoreStore(BucketStore):
         self._large_bodies = threading.BoundedSemaphore(_LARGE_BODIES)
         self._large_uploads = threading.Lock()
 
+    @cached_property
+    def _lister(self) -> Lister:
+        return Lister(self._connection, self.threads)
+
     @override
-    def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
-        """Return a page of a listing.
-
-        obstore shows keys as paths: "x" for "/x" and for "x/". Where the first is possible, boto3
-        lists. The second are what consoles make for folders: empty, so the key of an empty object
-        might not be what it seems. All other keys that are not paths make obstore fail.
-        """
-        begin = max(just_before(start), after)
-        if token or (prefix and not is_plain(prefix[:-1])) or not (prefix or begin > "0"):
-            raise UnsupportedError("listing keys that may begin with a slash")
-        if begin and not is_plain(begin):
-            raise UnsupportedError("listing from a key that is no plain path")
-        stream = obstore.list(
-            self._reader, prefix or None, offset=begin or None, chunk_size=PAGE_SIZE
-        )
-        with self._requesting(LIST):
-            try:
-                objects = in_time(lambda: next(stream, ()), _LISTING_SECONDS)
-            except NoAnswerError:
-                raise UnsupportedError("the server's listings", permanent=True) from None
-        entries: dict[str, Entry] = {}
-        for each in objects:
-            # A folder's marker comes after the object whose key it is shown under.
-            if each["path"] > begin:
-                entries.setdefault(each["path"], self._entry(each))
-        # Whether a full page was the last can't be known.
-        is_last = len(objects) < PAGE_SIZE
-        return Page([*entries.values()], None if is_last else AFTER + objects[-1]["path"])
-
-    def _entry(self, meta: Mapping[str, Any]) -> Entry:
-        key, size = meta["path"], meta["size"]
-        # No folder is named as a file is, with an extension.
-        if size > 0 or "." in key.rpartition("/")[2]:
-            return Entry(key, self.listed(meta["e_tag"], size))
-        return Entry(key, Listed(size=size))
+    def page(self, prefix: str, begin: str, token: str) -> Page:
+        """Return a page of a listing, asked for once: what fails is asked for again by boto3."""
+        parameters = parameters_of(prefix, begin, token)
+        with self.translating():
+            credentials = self._provider.frozen()
+        self._count.add()
+        try:
+            answer = self._lister.ask(credentials, parameters)
+        except (HTTPClientError, UnconnectedError):
+            raise UnsupportedError("a listing failed") from None
+        content = answer.content
+        if answer.status_code != 200:
+            if answer.status_code in TRANSIENT_STATUSES:
+                raise UnsupportedError("a listing failed")
+            text = content.decode(errors="replace")
+            raise translate_answer(answer.status_code, text, self, LIST)
+        try:
+            with reading_listing():
+                objects, following = read_page(content)
+        except ET.ParseError:
+            raise UnsupportedError("an answer was cut off") from None
+        return self.listed_page(objects, following, answer.headers.get("date"))
 
     @override
     def head(self, key: str) -> Listed | None:
@@ -214,6 +211,11 @@ class ObstoreStore(BucketStore):
             # What ended the reading of a body, whatever it was.
             if str(error).startswith("KeyboardInterrupt"):
                 raise KeyboardInterrupt from None
+            raise
+        except BaseException as error:
+            # What Rust calls a panic is no Exception.
+            if type(error).__name__ == "PanicException":
+                raise UnsupportedError("obstore has failed", permanent=True) from None
             raise
 
     def _meaning(self, error: Exception, operation: str) -> Exception:

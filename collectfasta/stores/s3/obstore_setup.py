@@ -13,6 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from collectfasta.stores.s3.connection import NOWHERE, S3Connection, UnsupportedError
+from collectfasta.stores.s3.errors import check_keys
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
@@ -107,20 +108,26 @@ class CredentialProvider:
 
     def __call__(self) -> Any:
         """Return credentials as obstore wants them."""
-        if self.error is not None and time.monotonic() - self._failed_at < _REFUSED_SECONDS:
-            raise self.error
-        try:
-            frozen = self._credentials.get_frozen_credentials()
-        except Exception as error:
-            self.error, self._failed_at = error, time.monotonic()
-            raise
-        self.error = None
+        frozen = self.frozen()
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
             "token": frozen.token,
             "expires_at": self._ask_again(),
         }
+
+    def frozen(self) -> Any:
+        """Return botocore's credentials as they are now; there may be none for seconds."""
+        if self.error is not None and time.monotonic() - self._failed_at < _REFUSED_SECONDS:
+            raise self.error
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+            check_keys(frozen, self._credentials.method)
+        except Exception as error:
+            self.error, self._failed_at = error, time.monotonic()
+            raise
+        self.error = None
+        return frozen
 
     @property
     def have_token(self) -> bool:

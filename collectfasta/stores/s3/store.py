@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
 from collectfasta import settings
-from collectfasta.checksums import Checksum
+from collectfasta.errors import StoreError
 from collectfasta.remote import Listed
 from collectfasta.source import Body
-from collectfasta.stores.s3.base import AFTER, BucketStore
+from collectfasta.stores.s3.base import BucketStore
 from collectfasta.stores.s3.boto3 import Boto3Store
-from collectfasta.stores.s3.connection import UnsupportedError
-from collectfasta.stores.store import Entry, Page
+from collectfasta.stores.s3.connection import SLOW_LINE, UnsupportedError, share_credentials
+from collectfasta.stores.s3.errors import check_configuration
+from collectfasta.stores.store import Page
 
 if TYPE_CHECKING:
     from collectfasta.stores.s3.obstore import ObstoreStore
 
 T = TypeVar("T")
+
+# What all threads can send over a slow line at a time. Python has one time-out for all the bytes of
+# a body, and 64 of these are 4 MB.
+_SMALL = 64 * 1024
 
 
 class S3Store(BucketStore):
@@ -37,6 +43,8 @@ class S3Store(BucketStore):
         # In the order in which they were met; a dict, because several threads may add to it.
         self._reasons: dict[str, None] = {}
         self._is_given_up = False
+        self._one_large = threading.Lock()
+        share_credentials(storage)
 
     @override
     def prepare(self, threads: int) -> None:
@@ -45,6 +53,7 @@ class S3Store(BucketStore):
 
     @cached_property
     def _made_fast(self) -> ObstoreStore | None:
+        check_configuration(self.storage)
         reason = "COLLECTFASTA_S3_ENGINE"
         try:
             if settings.s3_engine != "boto3":
@@ -98,28 +107,29 @@ class S3Store(BucketStore):
         return request(self._exact)
 
     @override
-    def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
-        """Return a page of a listing; without ``start``, of one with exact keys."""
-        if token.startswith(AFTER):
-            after, token = token.removeprefix(AFTER), ""
-        elif start and not token:
-            page = self._do(lambda store: store.list(prefix, start, after=after))
-            return replace(page, entries=[*map(self._checkable, page.entries)])
-        return self._exact.list(prefix, start, after=after, token=token)
-
-    def _checkable(self, entry: Entry) -> Entry:
-        if entry.listed.version:
-            return entry
-
-        def read_checksum() -> Checksum | None:
-            listed = self.head(entry.key)
-            return listed.checksum if listed else None
-
-        return Entry(entry.key, replace(entry.listed, read_checksum=read_checksum))
+    def page(self, prefix: str, begin: str, token: str) -> Page:
+        return self._do(lambda store: store.page(prefix, begin, token))
 
     @override
     def head(self, key: str) -> Listed | None:
-        return self._do(lambda store: store.head(key))
+        try:
+            return self._do(lambda store: store.head(key))
+        except StoreError as error:
+            raise self._reason_of(error) from None
+
+    @override
+    def translate(self, error: Exception) -> StoreError | None:
+        translated = super().translate(error)
+        return translated and self._reason_of(translated)
+
+    def _reason_of(self, error: StoreError) -> StoreError:
+        """Ask for a listing, whose refusal has a reason: an answer to HEAD has no body."""
+        if error.kind == "400":
+            try:
+                self.page(self.prefix, "", "")
+            except StoreError as reason:
+                return reason
+        return error
 
     @override
     def get(self, key: str) -> bytes:
@@ -127,7 +137,12 @@ class S3Store(BucketStore):
 
     @override
     def put_whole(self, key: str, body: bytes | Body, size: int, headers: Mapping[str, Any]) -> str:
-        return self._do(lambda store: store.put_whole(key, body, size, headers))
+        def put(store: BucketStore) -> str:
+            is_slow = store is self._exact and SLOW_LINE in self._reasons
+            with self._one_large if is_slow and size > _SMALL else nullcontext():
+                return store.put_whole(key, body, size, headers)
+
+        return self._do(put)
 
     @override
     def put_parts(self, key: str, body: Body, size: int, headers: Mapping[str, Any]) -> str:

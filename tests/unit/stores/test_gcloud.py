@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +15,15 @@ from google.api_core import exceptions as google
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, MalformedError, TransportError
 from google.auth.transport.requests import AuthorizedSession
-from google.cloud.storage import Client
+from google.cloud.storage import Bucket, Client
 from google.oauth2.credentials import Credentials
 from google.resumable_media import InvalidResponse
 from storages.backends.gcloud import GoogleCloudStorage
 
 from collectfasta.errors import CollectfastaError, StoreError
+from collectfasta.source import Body
 from collectfasta.stores.gcloud import RETRY, GoogleStore, translate
+from collectfasta.stores.store import NoListingError, Page
 
 CUT_OFF = google.from_http_status(200, "cut off")
 
@@ -96,6 +100,15 @@ class TestErrors:
 
         assert (found.kind, found.transient) == ("503", True)
         assert str(found) == "ServiceUnavailable: 503 POST https://storage/upload: busy"
+
+    def test_googles_own_reason_is_kept(self) -> None:
+        advice = translated(DefaultCredentialsError("File a.json was not found.")).advice
+
+        assert "have expired (DefaultCredentialsError: File a.json was not found.): " in str(advice)
+
+    def test_a_refusal_of_an_object_names_none(self) -> None:
+        """All that are refused for one reason are one."""
+        assert "https" not in str(translated(google.Unauthorized("PUT https://x/a.css")).advice)
 
     @pytest.mark.parametrize("error", [FileNotFoundError(), InterruptedError(), ValueError()])
     def test_others_are_left_alone(self, error: Exception) -> None:
@@ -280,6 +293,32 @@ class TestClient:
         with pytest.raises(CollectfastaError, match="bucket_name"):
             GoogleStore(GoogleCloudStorage()).list("")
 
+    @pytest.mark.parametrize("credentials", ["/etc/key.json", '{"private_key": "secret"}', "", {}])
+    def test_credentials_that_are_not_an_object(self, credentials: Any) -> None:
+        kind = type(credentials).__name__
+        with pytest.raises(CollectfastaError, match=f"GS_CREDENTIALS.*not a {kind}: ") as caught:
+            store_of(credentials=credentials).list("")
+
+        assert "secret" not in str(caught.value)
+
+    def test_a_bucket_with_white_space_around_its_name(self) -> None:
+        storage = self.storage()
+        storage.bucket_name = " bucket\n"
+
+        with pytest.raises(CollectfastaError, match=r"ValueError: Bucket names.*GS_BUCKET_NAME"):
+            GoogleStore(storage).list("")
+
+    @pytest.mark.parametrize("content", ["[]", None])
+    def test_a_key_file_of_another_kind(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+    ) -> None:
+        path = tmp_path / "key.json"
+        path.write_text(content) if content else path.mkdir()
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+
+        with pytest.raises(CollectfastaError, match="GOOGLE_APPLICATION_CREDENTIALS"):
+            store_of().list("")
+
     def test_missing_credentials_are_translated(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def default(*_: object, **__: object) -> None:
             raise DefaultCredentialsError("none")
@@ -289,3 +328,175 @@ class TestClient:
 
         with pytest.raises(StoreError, match="DefaultCredentialsError"):
             store_of().list("")
+
+
+class Session(AuthorizedSession):
+    """Keeps what is asked, and answers it."""
+
+    def __init__(self, *answers: Any, status: int = 200) -> None:
+        super().__init__(AnonymousCredentials())
+        self.asked: list[str] = []
+        self.answers, self.status = [*answers], status
+
+    def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        self.asked.append(f"{method} {url}")
+        answer = requests.Response()
+        answer.status_code = self.status
+        answer.request = requests.Request(method, url).prepare()
+        content = self.answers.pop(0) if self.answers else b""
+        answer._content = content if isinstance(content, bytes) else json.dumps(content).encode()
+        answer.headers["Content-Type"] = "multipart/mixed; boundary=b"
+        return answer
+
+
+def client_of(session: Session) -> Client:
+    credentials: Any = AnonymousCredentials()
+    return Client(project="p", credentials=credentials, _http=session)
+
+
+class TestAccessors:
+    """What a class overrides is what every request goes by."""
+
+    def requests_of(self, store: GoogleStore, session: Session) -> list[str]:
+        empty: dict[str, str] = {}
+        described = {"name": "a.css", "size": "1", "generation": "1"}
+        session.answers = [empty, described, described, b"", b""]
+        store.list("static/")
+        store.head("static/a.css")
+        store.put(
+            "static/a.css",
+            Body(io.BytesIO(b"x"), 1),
+            {"content_type": "text/css", "predefined_acl": None},
+        )
+        store.delete(["static/a.css"])
+        return session.asked
+
+    def test_a_bucket_of_the_class(self) -> None:
+        session = Session()
+
+        class Pays(GoogleCloudStorage):
+            @property
+            def bucket(self) -> Bucket:
+                return client_of(session).bucket("theirs", user_project="billing")
+
+        store = GoogleStore(Pays())
+
+        assert store.identity == "gs https://storage.googleapis.com gs://theirs/"
+        asked = self.requests_of(store, session)
+        batch = [each for each in asked if "/batch/" in each]
+        assert len(batch) == 1
+        others = [each for each in asked if "/batch/" not in each]
+        assert len(others) == 4
+        assert all("/b/theirs/o" in each and "userProject=billing" in each for each in others)
+
+    def test_a_client_of_the_class(self) -> None:
+        session = Session()
+
+        class Elsewhere(GoogleCloudStorage):
+            @property
+            def client(self) -> Client:
+                return client_of(session)
+
+        asked = self.requests_of(GoogleStore(Elsewhere(bucket_name="bucket")), session)
+
+        assert len(asked) == 5
+
+    def test_a_bucket_is_asked_for_once(self) -> None:
+        """A class may make a client each time, which would have to log in each time."""
+        made: list[Session] = []
+
+        class Anew(GoogleCloudStorage):
+            @property
+            def client(self) -> Client:
+                made.append(Session({}, {}))
+                return client_of(made[-1])
+
+            @property
+            def bucket(self) -> Bucket:
+                return self.client.bucket("bucket")
+
+        store = GoogleStore(Anew())
+        store.list("")
+        store.list("")
+
+        assert [len(each.asked) for each in made] == [2]
+
+    def test_an_error_of_the_class_itself_stays(self) -> None:
+        class Broken(GoogleCloudStorage):
+            @property
+            def client(self) -> Client:
+                raise ValueError("theirs")
+
+        with pytest.raises(ValueError, match="theirs"):
+            GoogleStore(Broken(bucket_name="bucket")).list("")
+
+
+def store_with(session: Session) -> GoogleStore:
+    storage = GoogleCloudStorage(bucket_name="bucket")
+    storage._client = client_of(session)
+    return GoogleStore(storage)
+
+
+class TestListing:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"<html>Log in.</html>",
+            b"",
+            [],
+            {"login": "/portal"},
+            {"error": {"code": 403}},
+            {"kind": "storage#buckets", "items": []},
+            {"items": ["a"]},
+            {"items": {"name": "a"}},
+        ],
+    )
+    def test_an_answer_that_is_not_a_listing(self, answer: Any) -> None:
+        with pytest.raises(NoListingError):
+            store_with(Session(answer)).list("")
+
+    @pytest.mark.parametrize(
+        "answer", [{}, {"kind": "storage#objects"}, {"items": []}, {"prefixes": []}]
+    )
+    def test_of_an_empty_bucket(self, answer: Any) -> None:
+        assert store_with(Session(answer)).list("") == Page([], None)
+
+
+BATCH = b"""--b
+Content-Type: application/http
+
+HTTP/1.1 204 No Content
+
+--b--
+"""
+
+
+class TestDeleting:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param(b"--b--", id="no part"),
+            pytest.param(b"--b\n\n\n--b--", id="no status"),
+            pytest.param(b"\xff", id="no text"),
+            pytest.param(b"<html></html>", id="a page"),
+            pytest.param(BATCH, id="of fewer"),
+            pytest.param(b"", id="empty"),
+        ],
+    )
+    def test_a_batch_whose_answer_cannot_be_read_is_deleted_one_by_one(self, answer: bytes) -> None:
+        session = Session(answer)
+
+        store_with(session).delete(["a.css", "b.css"])
+
+        assert [each.partition("?")[0].rpartition("/")[2] for each in session.asked] == [
+            "v1",
+            "a.css",
+            "b.css",
+        ]
+
+    def test_a_batch_that_can_be_read_is_one_request(self) -> None:
+        session = Session(BATCH)
+
+        store_with(session).delete(["a.css"])
+
+        assert len(session.asked) == 1

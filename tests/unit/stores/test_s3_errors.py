@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,13 +17,14 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
     ReadTimeoutError,
+    SSLError,
 )
 from storages.backends.s3 import S3Storage
 
 from collectfasta.errors import SourceChangedError, StoreError, describe
 from collectfasta.source import Body
 from collectfasta.stores.s3.connection import UnsupportedError
-from collectfasta.stores.s3.errors import translate
+from collectfasta.stores.s3.errors import explain_configuration, is_unsupported, translate
 from collectfasta.stores.s3.store import S3Store
 
 URL = "http://127.0.0.1:1"
@@ -124,12 +126,15 @@ def test_object_that_is_not_deleted_says_why() -> None:
 
 def test_failures_on_the_way_are_transient() -> None:
     failures = [
-        (EndpointConnectionError(endpoint_url=URL), "error sending request kind: Connect"),
+        (
+            EndpointConnectionError(endpoint_url=URL),
+            "kind: Connect ConnectError(refused)",
+        ),
         (ReadTimeoutError(endpoint_url=URL), "error sending request kind: Timeout"),
         (ConnectionClosedError(endpoint_url=URL), "error sending request kind: Interrupted"),
     ]
     for theirs, text in failures:
-        errors = by_boto3(theirs), by_obstore(text)
+        errors = by_boto3(theirs), by_obstore(text, "GetObject")
         for error in errors:
             assert error.transient
             assert error.kind == type(theirs).__name__
@@ -185,7 +190,17 @@ def test_advice_names_what_to_correct() -> None:
 def test_storage_that_can_not_work_is_named_before_anything_is_asked() -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"bucket_name": None}, "The storage names no bucket"),
+        ({"bucket_name": "s3://bucket"}, "The bucket_name 's3://bucket' is not a bucket's name"),
+        ({"bucket_name": "bucket/static"}, "The bucket_name 'bucket/static' is not a"),
+        ({"bucket_name": "bucket\n"}, "The bucket_name 'bucket.n' is not a"),
         ({"endpoint_url": "localhost:9000"}, "The endpoint 'localhost:9000' is no URL"),
+        ({"endpoint_url": f"{URL} "}, "The endpoint '.* ' is no URL"),
+        ({"endpoint_url": f"{URL}/bucket"}, "The endpoint '.*/bucket' has the bucket in its path"),
+        ({"secret_key": None}, "The secret_key .AWS_SECRET_ACCESS_KEY. is missing or empty"),
+        ({"access_key": ""}, "The access_key .AWS_ACCESS_KEY_ID. is missing or empty"),
+        ({"secret_key": "s3cr3t\n"}, "The secret_key .AWS_SECRET_ACCESS_KEY. has white space"),
+        ({"access_key": " a"}, "The access_key .AWS_ACCESS_KEY_ID. has white space"),
+        ({"security_token": "a\x00b"}, "The security_token .AWS_SESSION_TOKEN. has white space"),
     ]
     for options, advice in cases:
         store = store_of(**options)
@@ -199,11 +214,23 @@ def test_storage_that_can_not_work_is_named_before_anything_is_asked() -> None:
         for request in requests:
             with pytest.raises(StoreError, match=advice) as caught:
                 request()
-            assert (caught.value.advice or "").startswith(advice)
+            assert re.match(advice, caught.value.advice or "")
+            assert "s3cr3t" not in str(caught.value)
         assert store.requests == 0
         # What the storage's own client raises, in its constructor for instance.
         for error in (ParamValidationError(report="No."), ValueError("Invalid endpoint")):
-            assert (by_boto3(error, **options).advice or "").startswith(advice)
+            assert re.match(advice, by_boto3(error, **options).advice or "")
+
+
+def test_names_and_keys_that_are_unusual_are_not_refused() -> None:
+    usual: list[dict[str, Any]] = [
+        {"bucket_name": "arn:aws:s3:eu-west-1:123456789012:accesspoint/a"},
+        {"endpoint_url": "https://project.example.com/storage/v1/s3"},
+        {"secret_key": 'min io\'s "key" é'},
+        {"access_key": None, "secret_key": None},
+    ]
+    for options in usual:
+        assert explain_configuration(store_of(**options).storage) is None
 
 
 def test_errors_that_are_not_of_an_sdk_are_left_alone() -> None:
@@ -211,9 +238,9 @@ def test_errors_that_are_not_of_an_sdk_are_left_alone() -> None:
         assert store_of().translate(error) is None
 
 
+LOCKED = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests"
 ELSEWHERE = "the bucket is in another region"
 FOR_BOTO3 = [
-    ("Generic S3 error: Got invalid list response: x", "ListObjectsV2", "the server's listings"),
     (answer(301), "PutObject", ELSEWHERE),
     (answer(307, "TemporaryRedirect"), "PutObject", ELSEWHERE),
     (answer(400, "AuthorizationHeaderMalformed"), "ListObjectsV2", ELSEWHERE),
@@ -222,7 +249,16 @@ FOR_BOTO3 = [
     ("response body error", "ListObjectsV2", "an answer was cut off"),
     ("error sending request kind: Interrupted", "DeleteObjects", "an answer was cut off"),
     ("error sending request kind: Timeout", "DeleteObjects", "an answer was cut off"),
+    ("kind: Timeout", "PutObject", "a slow line"),
+    ("kind: Timeout", "UploadPart", "a slow line"),
+    ("kind: Connect, InvalidData, CaUsedAsEndEntity", "PutObject", "the kind of connection"),
+    (answer(400, "InvalidRequest", LOCKED), "PutObject", "the bucket asks for checksums"),
+    (answer(400, "InvalidRequest", LOCKED), "UploadPart", "the bucket asks for checksums"),
+    (answer(501, "NotImplemented"), "DeleteObjects", "deleting many objects at once"),
+    (answer(405, "MethodNotAllowed"), "DeleteObjects", "deleting many objects at once"),
+    (answer(400, "InvalidArgument"), "DeleteObjects", "deleting many objects at once"),
 ]
+PASSING = {"an answer was cut off", "deleting many objects at once"}
 
 
 def test_what_boto3_can_do_better_is_left_to_it() -> None:
@@ -230,7 +266,36 @@ def test_what_boto3_can_do_better_is_left_to_it() -> None:
         with pytest.raises(UnsupportedError) as caught:
             by_obstore(text, operation)
         assert str(caught.value) == reason, text
-        assert caught.value.permanent == (reason != "an answer was cut off")
+        assert caught.value.permanent == (reason not in PASSING)
+
+
+def test_connection_that_is_cut_off_by_tls_is_left_to_boto3_once() -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        by_obstore("kind: Connect, UnexpectedEof")
+    assert not caught.value.permanent
+
+
+def test_certificates_are_permanent_and_handshakes_that_are_cut_off_are_not() -> None:
+    for reason, transient in [("CERTIFICATE_VERIFY_FAILED", False), ("UNEXPECTED_EOF", True)]:
+        error = by_boto3(SSLError(endpoint_url=URL, error=OSError(reason)))
+        assert error.transient == transient
+        assert reason in (error.advice or "")
+
+
+def test_role_is_refused_by_sts_and_not_by_s3() -> None:
+    for operation in ("AssumeRole", "AssumeRoleWithWebIdentity"):
+        error = by_boto3(refusal(403, "AccessDenied", operation, "No."))
+        assert (error.advice or "").startswith("AWS STS refuses the role that signs for the bucket")
+        assert f"(AccessDenied for sts:{operation})" in (error.advice or "")
+        assert not error.denied
+        assert not error.transient
+
+
+def test_requests_that_a_service_does_not_know() -> None:
+    for status, code in [(501, "NotImplemented"), (405, "MethodNotAllowed"), (400, "InvalidReq")]:
+        assert is_unsupported(by_boto3(refusal(status, code, "DeleteObjects")))
+    known = [(400, "ExpiredToken"), (400, "RequestTimeout"), (403, "AccessDenied"), (503, "Slow")]
+    assert not any(is_unsupported(by_boto3(refusal(*each, "DeleteObjects"))) for each in known)
 
 
 def test_no_secret_is_in_the_text() -> None:

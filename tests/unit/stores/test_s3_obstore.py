@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, NoReturn
+from unittest import mock
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -14,7 +15,7 @@ from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCr
 from botocore.exceptions import CredentialRetrievalError
 from storages.backends.s3 import S3Storage
 
-from collectfasta.errors import SourceChangedError
+from collectfasta.errors import SourceChangedError, StoreError
 from collectfasta.source import Body
 from collectfasta.stores.s3 import obstore_setup
 from collectfasta.stores.s3.connection import UnsupportedError
@@ -159,13 +160,31 @@ def test_key_that_is_not_a_plain_path_is_refused() -> None:
     assert store.requests == 0
 
 
-def test_listing_of_keys_that_obstore_shows_as_others_is_refused() -> None:
+def test_listing_that_fails_is_left_to_boto3() -> None:
     store = store_of()
-    listings = [("a//", "a//b", ""), ("", "/a", ""), ("static/", "static/a", "static/b//")]
-    for prefix, start, after in listings:
-        with pytest.raises(UnsupportedError, match=r"^listing "):
-            store.list(prefix, start, after=after)
-    assert store.requests == 0
+    with pytest.raises(UnsupportedError, match=r"^a listing failed$"):
+        store.list("static/", "static/a.css")
+    assert store.requests == 1
+
+
+def test_keys_of_a_profile_that_nothing_can_be_signed_with_are_named() -> None:
+    provider = CredentialProvider(Credentials("a", "s3cr3t\n", method="custom-process"))
+    with pytest.raises(StoreError) as caught:
+        provider()
+    expected = "The secret_key (custom-process) has white space at its ends"
+    assert str(caught.value).startswith(expected)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_panic_is_left_to_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    panic = type("PanicException", (BaseException,), {})
+    monkeypatch.setattr("obstore.head", mock.Mock(side_effect=panic("Rust's words")))
+    with pytest.raises(UnsupportedError, match=r"^obstore has failed$") as caught:
+        store_of().head("a.css")
+    assert caught.value.permanent
+    monkeypatch.setattr("obstore.head", mock.Mock(side_effect=SystemExit))
+    with pytest.raises(SystemExit):
+        store_of().head("a.css")
 
 
 def test_reading_with_the_keys_of_encryption_is_refused() -> None:

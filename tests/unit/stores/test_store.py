@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from hashlib import md5
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -18,6 +19,7 @@ from collectfasta.stores import store as stores
 from collectfasta.stores.memory import Bucket, Call, MemoryStore
 from collectfasta.stores.s3.base import just_before
 from collectfasta.stores.store import (
+    Entry,
     NoListingError,
     Page,
     batches,
@@ -35,6 +37,43 @@ class AfterStore(MemoryStore):
     def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
         begin = "" if token else max(just_before(start), after)
         return super().list(prefix, after=begin, token=token)
+
+
+class DisorderedStore(MemoryStore):
+    """Lists in an order of its own, and goes on by tokens only.
+
+    Attributes:
+        place: Where a key stands in its listings.
+        takes_start: It takes where to begin for a place in that order; else it ignores it.
+    """
+
+    place: Any = staticmethod(lambda key: key.split("/"))
+    takes_start = True
+
+    @override
+    def list(self, prefix: str, start: str = "", *, after: str = "", token: str = "") -> Page:
+        self.bucket.request("LIST", start or token)
+        place = self.place
+        begin = token or (max(just_before(start), after) if self.takes_start else "")
+        keys = sorted((key for key in self.bucket.objects if key.startswith(prefix)), key=place)
+        keys = [key for key in keys if not begin or place(key) > place(begin)]
+        shown = keys[: self.bucket.page_size]
+        entries = [Entry(key, self._describe(self.bucket.objects[key])) for key in shown]
+        return Page(entries, shown[-1] if len(keys) > len(shown) else None)
+
+
+class ShuffledStore(DisorderedStore):
+    """Lists in no order, as S3's directory buckets."""
+
+    place = staticmethod(lambda key: md5(key.encode()).digest())
+    takes_start = False
+
+
+class IgnoringStore(DisorderedStore):
+    """Lists in the order of keys, from the beginning."""
+
+    place = staticmethod(lambda key: key)
+    takes_start = False
 
 
 class UnseekingStore(MemoryStore):
@@ -129,7 +168,10 @@ class TestLeapfrog:
         store = store_of(stored, page_size, cls)
         found_in(store, expected, threads)
         ranges = min(threads, -(-len(expected) // page_size))
-        assert requests(store) <= plain_requests(store) + ranges
+        verbs = [call.verb for call in store.bucket.calls]
+        assert verbs.count("LIST") <= plain_requests(store) + ranges
+        # Where a server that walks through folders would list a missing key on another page.
+        assert verbs.count("HEAD") <= 1
 
     @given(sets_of_keys, sets_of_keys, page_sizes)
     def test_without_seeking_each_folder_costs_a_request_at_most(
@@ -199,12 +241,15 @@ class TestLeapfrog:
         assert found_in(store_of(["a.css"]), ["a.css", "a.css"]) == ["a.css"]
 
     def test_a_service_that_does_not_go_on_is_not_listed_forever(self) -> None:
-        expected = [f"{n}" for n in range(9)]
+        expected = [f"static/{n}" for n in range(9)]
         for size in (0, 3):
-            store = store_of(expected[:size])
+            store = store_of(expected[:size], location="static")
             page = Page(store.list("").entries, token="more")
-            with mock.patch.object(MemoryStore, "list", lambda *_, page=page, **__: page):
-                assert found_in(store, expected) == expected[:size]
+            with (
+                mock.patch.object(MemoryStore, "list", lambda *_, page=page, **__: page),
+                pytest.raises(NoListingError, match="each page leads to itself"),
+            ):
+                found_in(store, expected)
 
     def test_each_page_is_told_where_the_one_before_ended(self) -> None:
         store = store_of("abcd", 2)
@@ -218,6 +263,63 @@ class TestLeapfrog:
         with mock.patch.object(store, "list", note):
             found_in(store, ["a", "d"])
         assert asked == [("a", ""), ("d", "b")]
+
+
+class TestLeapfrogWithoutOrder:
+    """Servers whose listings are not in the order of keys, or begin elsewhere than asked to."""
+
+    NAMES = (
+        "app-theme/a.css",
+        "app-theme/b.css",
+        "app.js",
+        "app/a.css",
+        "app/b.css",
+        "zz.css",
+    )
+
+    @pytest.mark.parametrize("cls", [DisorderedStore, ShuffledStore, IgnoringStore])
+    @pytest.mark.parametrize("location", ["", "static"])
+    def test_all_that_exists_is_found(self, cls: type[MemoryStore], location: str) -> None:
+        prefix = location and f"{location}/"
+        expected = [prefix + name for name in self.NAMES]
+        others = [f"{prefix}old{number}" for number in range(20)]
+        for size in (*range(1, 8), 1000):
+            for threads in (0, 3):
+                store = store_of([*expected, *others], size, cls, location=location)
+                # A page with one key is in order, whatever the order is.
+                if size > 1 or cls is not ShuffledStore:
+                    assert found_in(store, expected, threads) == expected, (size, threads)
+
+    # Files have no empty names.
+    @given(st.sets(keys.filter(lambda key: "" not in key.split("/"))), page_sizes, some_threads)
+    def test_folders_may_be_listed_before_what_stands_beside_them(
+        self, stored: set[str], page_size: int, threads: int
+    ) -> None:
+        store = store_of(stored, page_size, DisorderedStore)
+        assert found_in(store, stored, threads) == sorted(stored)
+
+    def test_it_is_found_out_once(self) -> None:
+        store = store_of(self.NAMES, 2, DisorderedStore)
+        assert store.seeks
+        found_in(store, self.NAMES)
+        assert not store.seeks
+        before = requests(store)
+        found_in(store, self.NAMES)
+        assert requests(store) - before <= plain_requests(store) + 2
+
+    def test_a_missing_key_is_asked_for_once_and_only_where_it_could_be_elsewhere(self) -> None:
+        expected = [*self.NAMES, "app/new.css", "app/new.js"]
+        heads = []
+        for missing in (expected, [*self.NAMES, "zzz.css"]):
+            store = store_of(self.NAMES, 2)
+            found_in(store, missing)
+            heads.append([call.key for call in store.bucket.calls if call.verb == "HEAD"])
+        assert heads == [["app/new.css"], []]
+
+    def test_first_deploy_asks_for_nothing_more(self) -> None:
+        store = store_of([])
+        assert found_in(store, self.NAMES) == []
+        assert [call.verb for call in store.bucket.calls] == ["LIST"]
 
 
 class TestListAll:
