@@ -58,10 +58,11 @@ def standing_in(local: Any, storage: Any) -> Iterator[None]:
     """
     lazy: Any = staticfiles_storage
     handler: Any = storages
-    if unwrapped(lazy) is not unwrapped(storage):
+    before = unwrapped(storage)
+    # Not asked for: it may never have been made.
+    if lazy.__dict__["_wrapped"] is not before:
         yield
         return
-    before = lazy.__dict__["_wrapped"]
     lazy._wrapped = local
     try:
         with patched(handler, _storages={**handler._storages, STATICFILES_STORAGE_ALIAS: local}):
