@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -70,32 +70,6 @@ def transfer(
             transferring.send(again, min(threads, _THREADS_OF_SECOND_ROUND))
 
 
-class _Streak:
-    """The failures for one reason that began after all that succeeded.
-
-    A success says nothing of what began after it: one of many threads might be slow.
-    """
-
-    def __init__(self) -> None:
-        self._reason: Hashable = None
-        self._positions: list[int] = []
-        self._last_success = -1
-
-    def end(self, position: int) -> None:
-        """Note a success, by its position among everything that was begun."""
-        self._last_success = max(self._last_success, position)
-        self._positions = [each for each in self._positions if each > position]
-
-    def extend(self, position: int, reason: Hashable) -> int:
-        """Add a failure, and return how many there are; none where it is a file's own."""
-        if position < self._last_success:
-            return 0
-        if reason != self._reason:
-            self._reason, self._positions = reason, []
-        self._positions.append(position)
-        return len(self._positions) if reason is not None else 0
-
-
 @dataclass(frozen=True)
 class _Transfer:
     strategy: Strategy[Any]
@@ -105,7 +79,8 @@ class _Transfer:
 
     def send(self, uploads: Sequence[Decision], threads: int) -> None:
         """Send files until all are tried, or the remote refuses one after the other."""
-        report, streak, aborted = self.report, _Streak(), threading.Event()
+        report, aborted = self.report, threading.Event()
+        streak, last_reason = 0, None
 
         def abort() -> None:
             aborted.set()
@@ -113,17 +88,20 @@ class _Transfer:
 
         executor = Executor(threads, abort)
         send = partial(_send, self.strategy, self.step, aborted)
-        with closing(executor.run(send, [*enumerate(uploads)])) as outcomes:
-            for (position, decision), sent, failure in outcomes:
+        with closing(executor.run(send, uploads)) as outcomes:
+            for decision, sent, failure in outcomes:
                 error = _attempt(self.on_sent, decision.source) if failure is None else failure
                 if error is None:
                     report.sent.append(sent)
-                    streak.end(position)
+                    streak = 0
                     continue
                 report.failures[decision.source.name] = error
                 most = _ABORT_AFTER_MIDWAY if report.sent else _ABORT_AFTER
-                length = streak.extend(position, reason_of(error, self.strategy))
-                if length >= most and report.refusal is None:
+                reason = reason_of(error, self.strategy)
+                # None: the file's own.
+                streak = 0 if reason is None else streak + 1 if reason == last_reason else 1
+                last_reason = reason
+                if streak >= most and report.refusal is None:
                     report.refusal = error
                     executor.cancel()
 
@@ -174,9 +152,8 @@ def kind_of(error: Exception) -> str:
 
 
 def _send(
-    strategy: Strategy[Any], step: Step, aborted: threading.Event, item: tuple[int, Decision]
+    strategy: Strategy[Any], step: Step, aborted: threading.Event, decision: Decision
 ) -> Sent:
-    decision = item[1]
     with step.file(decision.source.size or 0) as move:
 
         def on_read(position: int) -> None:

@@ -14,7 +14,6 @@ from django.core.files.storage import Storage
 from typing_extensions import override
 
 from collectfasta.remote import RemoteObject
-from collectfasta.stores.memory import MemoryStore
 from tests.memory import (
     FILES,
     MemoryManifestStorage,
@@ -24,6 +23,7 @@ from tests.memory import (
     denied,
     invalid,
 )
+from tests.memory_store import MemoryStore
 
 # Waited only by a test that fails.
 WAIT_SECONDS = 20.0

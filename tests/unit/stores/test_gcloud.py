@@ -334,11 +334,12 @@ class Session(AuthorizedSession):
     """Keeps what is asked, and answers it."""
 
     def __init__(self, *answers: Any, status: int = 200) -> None:
-        super().__init__(AnonymousCredentials())
+        credentials: Any = AnonymousCredentials()
+        super().__init__(credentials)  # type: ignore[no-untyped-call]
         self.asked: list[str] = []
         self.answers, self.status = [*answers], status
 
-    def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
         self.asked.append(f"{method} {url}")
         answer = requests.Response()
         answer.status_code = self.status
