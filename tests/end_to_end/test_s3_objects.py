@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -327,6 +328,10 @@ class TestOwnStorages:
             for key in ("static/a.css", "static/b/b.js", "static/old.js"):
                 site.cloud.put(key, b"stale")
 
+            if way == "own _save" and clear:
+                # What was written since the deploy began might be the class's own; times have
+                # whole seconds.
+                time.sleep(1.1)
             # What a class has saved in its own way is looked at then.
             kinds = [kind for kind in site.deploy(clear=clear).kinds if kind != "HEAD"]
 
@@ -459,7 +464,8 @@ class TestEngines:
             first, again = site.deploy(verbosity=2), site.deploy()
 
         assert first.counts == {"LIST": 1, "PUT": 2, "MULTIPART": 4}
-        assert self.AGENTS(first) == {"object_store": 7}
+        # Listings are asked for by botocore's connections.
+        assert self.AGENTS(first) == {"object_store": 6, "python-urllib3": 1}
         assert "7 requests by obstore," in first.run.stdout
         assert again.kinds == ["LIST"]
 
