@@ -75,12 +75,13 @@ test: servers lint ## run lint, types, and the unit, flow, contract and end-to-e
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python -m tests.coverage_gate
 
 # What takes long, or needs more than `make test`: killed processes, full disks, cache servers, the
-# documentation executed, stricter S3 servers, Django's own tests, packages, the site.
+# documentation executed, stricter S3 servers, Django's own tests, packages, the site. Not Ceph, whose
+# packages only some systems have.
 .PHONY: test-slow
 test-slow: servers ## run everything else, on stricter servers too
 	$(BIN)/python -m pytest $(AT_A_TIME) tests/slow
 	$(BIN)/python -m pytest $(AT_A_TIME) -m slow tests/unit tests/flow tests/contract tests/end_to_end
-	$(MAKE) test-localstack test-ceph test-django test-packages docs
+	$(MAKE) test-localstack test-seaweedfs test-django test-packages docs
 
 # Which tests these are, and what is left out where: see tests/README.md.
 S3_SUITE = $(BIN)/python -m pytest $(AT_A_TIME) -m
