@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import re
 import threading
@@ -40,10 +41,10 @@ from collectfasta.source import Body, Payload
 from collectfasta.stores.azure_listing import read_page
 from collectfasta.stores.django_storages import (
     CloudStore,
+    azure_accessor,
     azure_headers,
     azure_path,
     azure_service,
-    makes_azure_service,
 )
 from collectfasta.stores.http import (
     ATTEMPTS,
@@ -52,7 +53,7 @@ from collectfasta.stores.http import (
     Counter,
     prepare_session,
 )
-from collectfasta.stores.store import TRANSIENT_STATUSES, Page, batches
+from collectfasta.stores.store import OTHER_SHAPE, TRANSIENT_STATUSES, Page, batches
 
 # The most blobs that the service names in one page.
 _PAGE = 5000
@@ -65,6 +66,14 @@ _DELETE_BATCH = 256
 
 # https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_CONTAINER = re.compile(r"\$(root|web|logs)|[a-z0-9](-?[a-z0-9])+")
+
+# A host with its port, and the path of an emulator's account.
+_ADDRESS = re.compile(
+    r"(\[[\da-fA-F:.]+\]|[^\s\x00-\x20\x7f:/?#@]+)(:\d+)?(/[^\s\x00-\x20\x7f/]+)*"
+)
+
+_MARKUP = re.compile(r" Content: <.*")
 
 # https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/storage/azure-storage-blob#other-client--per-operation-configuration
 _TIMEOUTS = {"connection_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
@@ -107,11 +116,19 @@ class AzureStore(CloudStore):
         self._count = Counter()
         self._lock = threading.Lock()
         self._client: tuple[int, ContainerClient] | None = None
+        self._counts = True
 
     @property
     @override
     def url(self) -> str:
-        return f"azure://{self.storage.azure_container}/{self.prefix}"
+        return f"azure://{self._name}/{self.prefix}"
+
+    @property
+    def _name(self) -> str:
+        """The container's, by the client that a class has in its own way."""
+        if self._client is None:
+            return str(self.storage.azure_container)
+        return str(self._client[1].container_name)
 
     @property
     @override
@@ -123,7 +140,8 @@ class AzureStore(CloudStore):
     @property
     @override
     def requests(self) -> int | None:
-        return self._count.value
+        # Those of a client that others have made are not counted.
+        return self._count.value if self._counts else None
 
     @property
     @override
@@ -153,7 +171,7 @@ class AzureStore(CloudStore):
         """The one client that all threads use, with a connection for each.
 
         Raises:
-            CollectfastaError: The settings name no account or no container.
+            CollectfastaError: The settings name no account or no container, or are malformed.
         """
         with self._lock:
             if self._client is None or self._client[0] != self.threads:
@@ -161,23 +179,43 @@ class AzureStore(CloudStore):
             return self._client[1]
 
     def _connect(self) -> ContainerClient:
-        storage = self.storage
+        storage, accessor = self.storage, azure_accessor(self.storage)
+        container: ContainerClient
+        if accessor == "client":
+            container = storage.client
+            return container
         if not storage.azure_container:
             raise CollectfastaError(
                 "The storage names no container: set azure_container in its OPTIONS, or "
                 "AZURE_CONTAINER."
             )
-        session = Session()
+        if accessor is None:
+            service = self._make_service()
+        elif accessor == "service_client":
+            service = storage.service_client
+        else:
+            service = azure_service(storage)
+        container = service.get_container_client(storage.azure_container)
+        return container
+
+    def _make_service(self) -> BlobServiceClient:
+        storage = self.storage
         # The SDK gives them to a transport that it makes itself only.
         given = storage.client_options if storage.connection_string is None else {}
-        transport = RequestsTransport(
-            session=session, session_owner=False, **{**_TIMEOUTS, **given}
+        transport = given.get("transport") or RequestsTransport(
+            **{**_TIMEOUTS, "session": Session(), "session_owner": False, **given}
         )
-        options = {"transport": transport, **retry_options(given)}
-        if makes_azure_service(type(storage)):
-            service = azure_service(storage)
-        elif storage.connection_string is not None:
-            service = BlobServiceClient.from_connection_string(storage.connection_string, **options)
+        options = {**retry_options(given), "transport": transport}
+        if storage.connection_string is not None:
+            try:
+                service = BlobServiceClient.from_connection_string(
+                    storage.connection_string, **options
+                )
+            except ValueError as error:
+                raise CollectfastaError(
+                    "The storage's connection_string (AZURE_CONNECTION_STRING) can't be used "
+                    f"({describe(error)}): copy it from the account's access keys, or leave it out."
+                ) from error
         elif not storage.account_name:
             # The SDK would ask for the account "none".
             raise CollectfastaError(
@@ -186,21 +224,29 @@ class AzureStore(CloudStore):
             )
         else:
             service = azure_service(storage, options)
-        prepare_session(session, service.url, self.threads, self._count)
-        if transport.connection_config.verify is True:
-            # By default, which the session has looked for in the environment.
-            transport.connection_config.verify = session.verify
-        container: ContainerClient = service.get_container_client(storage.azure_container)
-        return container
+        _check_login(service)
+        transport.open()
+        session: Any = getattr(transport, "session", None)
+        self._counts = isinstance(session, Session)
+        if self._counts:
+            prepare_session(session, service.url, self.threads, self._count)
+            if transport.connection_config.verify is True:
+                # By default, which the session has looked for in the environment.
+                transport.connection_config.verify = session.verify
+        return service
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, sharing: int = 1) -> dict[str, Any]:
         """Return what goes with each request: the seconds that it may take, and its id.
 
         The SDK makes ids by ``uuid1()``, for which libuuid may open a file in each thread that it
         never closes (``state_fd`` in
         https://github.com/util-linux/util-linux/blob/master/libuuid/src/gen_uuid.c).
+
+        Args:
+            sharing: How many such requests share a line that may be slow.
         """
-        return {"timeout": self.storage.timeout, "client_request_id": str(uuid.uuid4())}
+        timeout = self.storage.timeout and self.storage.timeout * sharing
+        return {"timeout": timeout, "client_request_id": str(uuid.uuid4())}
 
     # What would be there
 
@@ -227,7 +273,7 @@ class AzureStore(CloudStore):
         except StoreError as error:
             if error.denied:
                 error.advice = (
-                    f"The credentials may not list the container {self.storage.azure_container!r}: "
+                    f"The credentials may not list the container {self._name!r}: "
                     "the role Storage Blob Data Contributor may, or a SAS with the permission l."
                 )
             raise
@@ -237,7 +283,9 @@ class AzureStore(CloudStore):
         with self.translating():
             blob = self._container.get_blob_client(key)
             try:
-                return self._describe(blob.get_blob_properties(**self._options()))
+                found = blob.get_blob_properties(**self._options())
+                is_directory = found.metadata.get("hdi_isfolder") == "true"
+                return None if is_directory else self._describe(found)
             except ResourceNotFoundError:
                 return None
             except HttpResponseError as error:
@@ -271,8 +319,9 @@ class AzureStore(CloudStore):
             blob = self._container.get_blob_client(key)
             if len(first) < _ONE_REQUEST:
                 settings.content_md5 = settings.content_md5 or bytearray(new_md5(first).digest())
-                options = {"overwrite": True, "content_settings": settings, **self._options()}
-                answer, size = blob.upload_blob(first, **options), len(first)
+                options = {"overwrite": True, **self._options(self.threads)}
+                answer = blob.upload_blob(first, content_settings=settings, **options)
+                size = len(first)
             else:
                 answer, size = self._put_blocks(blob, first, chunks, settings)
         # None is in an answer that was cut off after its status.
@@ -289,7 +338,8 @@ class AzureStore(CloudStore):
             digest.update(chunk)
             size += len(chunk)
             blocks.append(BlobBlock(f"{len(blocks):08}"))
-            blob.stage_block(blocks[-1].id, chunk, len(chunk), **self._options())
+            options = self._options(self.threads)
+            blob.stage_block(blocks[-1].id, chunk, len(chunk), **options)
         settings.content_md5 = settings.content_md5 or bytearray(digest.digest())
         answer = blob.commit_block_list(blocks, content_settings=settings, **self._options())
         return answer, size
@@ -300,10 +350,13 @@ class AzureStore(CloudStore):
         timeout = self.storage.timeout
         with self.translating():
             for batch in batches(keys, _DELETE_BATCH):
-                answers = self._container.delete_blobs(
-                    *batch, raise_on_any_failure=False, timeout=timeout
-                )
-                if all(answer.status_code in (202, 404) for answer in answers):
+                answers: list[Any] = []
+                with suppress(AzureError, *OTHER_SHAPE):
+                    answers += self._container.delete_blobs(
+                        *batch, raise_on_any_failure=False, timeout=timeout
+                    )
+                done = [each for each in answers if each.status_code in (202, 404)]
+                if len(done) == len(batch):
                     continue
                 # No request of a batch is repeated. One by one they are.
                 for key in batch:
@@ -312,7 +365,39 @@ class AzureStore(CloudStore):
 
     @override
     def translate(self, error: Exception) -> StoreError | None:
-        return translate(error, self.storage.azure_container, self.secrets)
+        return translate(error, self._name, self.secrets)
+
+
+def _check_login(service: BlobServiceClient) -> None:
+    """Refuse what no request could be made with, before one is.
+
+    Raises:
+        CollectfastaError: The address or the key is malformed, or there is no login.
+    """
+    credential = service.credential
+    parts = service.primary_hostname, getattr(credential, "account_name", "account")
+    if not all(map(_ADDRESS.fullmatch, parts)):
+        raise CollectfastaError(
+            "The storage's account_name (AZURE_ACCOUNT_NAME), its endpoint_suffix or the endpoint "
+            "in its connection_string has characters that no address has: correct it."
+        )
+    if credential is None and "?" not in service.url:
+        raise CollectfastaError(
+            "The storage has no credentials: set account_key, sas_token or token_credential in its "
+            "OPTIONS, or AZURE_ACCOUNT_KEY or AZURE_SAS_TOKEN, or a connection_string with a key."
+        )
+    key = getattr(credential, "account_key", None)
+    if key is not None:
+        try:
+            is_key = bool(base64.b64decode(key))
+        except ValueError:
+            is_key = False
+        if not is_key:
+            raise CollectfastaError(
+                "The storage's account key is malformed, it is not Base64: correct account_key "
+                "(AZURE_ACCOUNT_KEY) or the AccountKey in connection_string "
+                "(AZURE_CONNECTION_STRING)."
+            )
 
 
 def retry_options(client_options: Mapping[str, Any]) -> dict[str, Any]:
@@ -343,7 +428,8 @@ def translate(error: Exception, container: str, secrets: Iterable[str] = ()) -> 
     # A download that was cut off is one of these within another without a status.
     errors = error, getattr(error, "inner_exception", None)
     return StoreError(
-        describe(error, secrets),
+        # The SDK adds the answer's XML, of which it has told the message.
+        _MARKUP.sub("", describe(error, secrets)),
         kind=f"{status} {code}".strip() if status else type(error).__name__,
         transient=status in TRANSIENT_STATUSES or any(isinstance(each, cut_off) for each in errors),
         advice=_advice(status, code, container),
@@ -357,6 +443,12 @@ def _advice(status: int | None, code: str, container: str) -> str | None:
         return (
             f"The container {container!r} does not exist: create it, or correct the storage's "
             "azure_container (AZURE_CONTAINER)."
+        )
+    if status in (400, 404) and not (_CONTAINER.fullmatch(container) and 2 < len(container) < 64):
+        return (
+            f"The container {container!r} has a name that Azure does not take: correct the "
+            "storage's azure_container (AZURE_CONTAINER), which has 3 to 63 lower case letters, "
+            "digits and single hyphens."
         )
     if code in _CREDENTIALS_REFUSED or status == 401:
         return (

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote
 
-from azure.core.exceptions import ServiceResponseError
+from azure.core.exceptions import DecodeError, IncompleteReadError, ServiceResponseError
 from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.storage.blob import ContainerClient
 
@@ -46,15 +46,32 @@ def read_page(
             token or None
         )
         with reading_listing():
-            next(pages)
+            try:
+                next(pages)
+            except IncompleteReadError:
+                raise
+            except DecodeError as error:
+                raise ValueError(error.message) from error
             # What was answered before a retry is an error's. And the SDK forgets its hook with an
             # attempt that brings no answer (azure-storage-blob 12.31): then the page is unseen.
             if answers and answers[-1].http_response.status_code == 200:
                 answer = answers[-1].http_response
                 root = ContentDecodePolicy.deserialize_from_http_generics(answer, "utf-8")
-                entries = [_entry(blob, counter.date, is_dated) for blob in root.iter("Blob")]
+                if root.tag != "EnumerationResults":
+                    raise ValueError(root.tag)
+                entries = [
+                    _entry(blob, counter.date, is_dated)
+                    for blob in root.find("Blobs").iter("Blob")
+                    if not _is_directory(blob)
+                ]
                 return Page(entries, pages.continuation_token or None)
     raise ServiceResponseError("no answer to a listing came whole")
+
+
+def _is_directory(blob: Any) -> bool:
+    """Return whether it is a directory of an account with a hierarchical namespace."""
+    kind = blob.findtext("Properties/ResourceType")
+    return bool(kind == "directory" or blob.findtext("Metadata/hdi_isfolder") == "true")
 
 
 def _entry(blob: Any, date: str | None, is_dated: bool) -> Entry:

@@ -121,9 +121,12 @@ def azure_service(storage: Any, options: Mapping[str, Any] | None = None) -> Any
     return storage._get_service_client()
 
 
-def makes_azure_service(cls: type) -> bool:
-    """Return whether a subclass of AzureStorage makes its service client in its own way."""
-    return is_overridden(cls, "_get_service_client", outside=("storages.",))
+def azure_accessor(storage: Any) -> str | None:
+    """Return what a subclass of AzureStorage makes its client by, if it is its own way."""
+    names = ("client", "service_client", "_get_service_client")
+    return next(
+        (name for name in names if is_overridden(type(storage), name, outside=("storages.",))), None
+    )
 
 
 def google_compressed(storage: Any, content: Any) -> Any:

@@ -100,8 +100,12 @@ class GoogleStore(CloudStore):
     @property
     @override
     def url(self) -> str:
-        name = self._ready[1].name if self._ready else self.storage.bucket_name
-        return f"gs://{name}/{self.prefix}"
+        return f"gs://{self._name}/{self.prefix}"
+
+    @property
+    def _name(self) -> str:
+        """The bucket's, by the bucket that a class has in its own way."""
+        return str(self._ready[1].name if self._ready else self.storage.bucket_name)
 
     @property
     @override
@@ -234,8 +238,7 @@ class GoogleStore(CloudStore):
         except StoreError as error:
             if error.denied:
                 error.advice = (
-                    "The credentials lack the permission storage.objects.list on "
-                    f"{self.storage.bucket_name!r}."
+                    f"The credentials lack the permission storage.objects.list on {self._name!r}."
                 )
             raise
 
@@ -306,7 +309,7 @@ class GoogleStore(CloudStore):
 
     @override
     def translate(self, error: Exception) -> StoreError | None:
-        return translate(error, self.storage.bucket_name, self.secrets)
+        return translate(error, self._name, self.secrets)
 
 
 def _check_listing(answer: Any) -> None:
@@ -348,19 +351,18 @@ def translate(error: Exception, bucket: str, secrets: Iterable[str] = ()) -> Sto
         # An HTTPStatus, which is shown as its name before Python 3.11.
         kind=type(error).__name__ if code is None else str(int(code)),
         transient=transient,
-        advice=None if transient else _advice(error, bucket),
+        advice=None if transient else _advice(error, bucket, secrets),
         missing=isinstance(error, NotFound),
         denied=isinstance(error, Forbidden),
     )
 
 
-def _advice(error: Exception, bucket: str) -> str | None:
+def _advice(error: Exception, bucket: str, secrets: Iterable[str]) -> str | None:
     if isinstance(error, (GoogleAuthError, Unauthorized)):
-        reason = f" ({describe(error)})" if isinstance(error, GoogleAuthError) else ""
+        reason = f" ({describe(error, secrets)})" if isinstance(error, GoogleAuthError) else ""
         return (
             f"The credentials for the bucket {bucket!r} are refused, missing or have expired"
-            f"{reason}: "
-            "correct the storage's credentials (GS_CREDENTIALS) or "
+            f"{reason}: correct the storage's credentials (GS_CREDENTIALS) or "
             "GOOGLE_APPLICATION_CREDENTIALS."
         )
     if isinstance(error, NotFound):

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import pytest
+from azure.core.credentials import AzureSasCredential
 from azure.core.exceptions import (
     HttpResponseError,
     IncompleteReadError,
@@ -19,12 +21,14 @@ from azure.core.exceptions import (
     ServiceResponseTimeoutError,
 )
 from azure.core.pipeline.transport import RequestsTransport
-from azure.storage.blob import BlobServiceClient, ExponentialRetry, LinearRetry
+from azure.storage.blob import BlobServiceClient, ContainerClient, ExponentialRetry, LinearRetry
 from django.core.exceptions import SuspiciousOperation
+from requests import Session
 from storages.backends.azure_storage import AzureStorage
 
 from collectfasta.checksums import Checksum
 from collectfasta.errors import CollectfastaError, StoreError
+from collectfasta.source import Body
 from collectfasta.stores.azure import AzureStore, retry_options, translate
 from collectfasta.stores.store import NoListingError, Page
 
@@ -71,6 +75,7 @@ class TestErrors:
             (403, "AuthorizationFailure", "network rules", False),
             (403, "AuthorizationPermissionMismatch", "lack a permission", True),
             (400, "InvalidHeaderValue", None, False),
+            (404, "ResourceNotFound", None, False),
             (501, "", None, False),
         ],
     )
@@ -86,6 +91,41 @@ class TestErrors:
 
         assert translated(error).missing
         assert str(translated(error)) == "ResourceNotFoundError: No."
+
+    @pytest.mark.parametrize(
+        ("name", "is_right"),
+        [
+            *(("My-Assets", False), ("ab", False), ("a--b", False), ("-abc", False)),
+            *((" assets", False), ("a/b", False), ("a.b", False), ("a" * 64, False)),
+            *(("assets", True), ("a-1", True), ("$web", True), ("a" * 63, True)),
+        ],
+    )
+    @pytest.mark.parametrize("code", ["InvalidResourceName", "OutOfRangeInput", ""])
+    def test_a_container_whose_name_is_refused(self, name: str, is_right: bool, code: str) -> None:
+        found = translate(http_error(400, code), name)
+
+        assert found is not None
+        assert (found.advice is None) == is_right
+        assert is_right or "(AZURE_CONTAINER), which has 3 to 63" in str(found.advice)
+
+    @pytest.mark.parametrize(
+        ("content", "shown"),
+        [
+            (b'<?xml version="1.0"?><Error><Message>No.</Message></Error>', ""),
+            (b"<html><p>No.</p></html>", ""),
+            (b"No access by this proxy.", " Content: No access by this proxy."),
+        ],
+    )
+    def test_an_error_is_without_the_markup_of_the_answer(self, content: bytes, shown: str) -> None:
+        class Answer:
+            status_code, reason, request = 400, "Bad Request", None
+
+            def text(self) -> str:
+                return content.decode()
+
+        error = HttpResponseError("No.", response=Answer())
+
+        assert str(translated(error)) == f"HttpResponseError: No.{shown}"
 
     @pytest.mark.parametrize("error", [FileNotFoundError(), InterruptedError(), ValueError()])
     def test_others_are_left_alone(self, error: Exception) -> None:
@@ -232,14 +272,26 @@ class TestClient:
 
         assert store.storage._service_client is None
 
-    def test_a_client_of_the_users_is_obeyed(self) -> None:
-        class Storage(AzureStorage):
-            def _get_service_client(self) -> BlobServiceClient:
-                return BlobServiceClient("https://theirs.example.com")
+    @pytest.mark.parametrize("threads", [1, 4])
+    def test_a_session_of_the_users_is_obeyed(self, service: Service, threads: int) -> None:
+        """With its certificates and headers; and it is counted as any other."""
+        session = Session()
+        session.headers["X-Theirs"] = "1"
+        adapter = session.get_adapter("http://")
+        transport = RequestsTransport(session=session, session_owner=False)
+        made: list[dict[str, Any]] = [{"session": session}, {"transport": transport}]
+        for options in made:
+            service.answers = [LISTING.encode()]
+            store = store_of(client_options={**options, "api_version": "2021-12-02"}, **ACCOUNT)
+            store.storage.endpoint_suffix = "localhost"
+            store.storage.azure_ssl = False
+            session.proxies = {"http": f"http://127.0.0.1:{service.server_port}"}
+            store.prepare(threads)
+            assert len(store.list("").entries) == 2
+            assert store.requests == 1
 
-        store = AzureStore(Storage(azure_container="container"))
-
-        assert store.identity == "azure theirs.example.com container "
+        assert session.get_adapter("http://") is adapter
+        assert [each["X-Theirs"] for each in service.headers] == ["1", "1"]
 
     @pytest.mark.parametrize(
         ("container", "named"), [(None, "azure_container"), ("container", "account_name")]
@@ -258,6 +310,105 @@ class TestClient:
 
         known = {"key==", login, "sv=1&sig=one", "one", "sv=1&sig=two", "two", "client secret"}
         assert {*secrets} == known
+
+
+class TestAccessors:
+    """What a class overrides is what every request goes by, whatever its settings say."""
+
+    def requests_of(self, store: AzureStore, service: Service) -> None:
+        service.answers = [LISTING.encode(), 200, 201, 202, 202]
+        store.list("")
+        store.head("a.css")
+        store.put("a.css", Body(io.BytesIO(b"x"), 1), {})
+        store.delete(["a.css"])
+        assert service.answers == []
+        assert all("/theirs/container" in line for line in service.lines)
+
+    def test_client(self, service: Service) -> None:
+        class Storage(AzureStorage):
+            @property
+            def client(self) -> ContainerClient:
+                return ContainerClient(service.url("theirs"), "container", credential="sig=x")
+
+        store = AzureStore(Storage(**ACCOUNT))
+
+        self.requests_of(store, service)
+        assert store.url == "azure://container/"
+        assert store.identity == f"azure 127.0.0.1:{service.server_port}/theirs container "
+        assert store.requests is None
+
+    @pytest.mark.parametrize("name", ["service_client", "_get_service_client"])
+    @pytest.mark.parametrize("login", [ACCOUNT, {}, {"connection_string": "malformed"}])
+    def test_service_client(self, service: Service, name: str, login: dict[str, str]) -> None:
+        def make(_: Any) -> BlobServiceClient:
+            return BlobServiceClient(service.url("theirs"), credential="sig=x")
+
+        method: Any = property(make) if name == "service_client" else make
+        cls = type("Storage", (AzureStorage,), {name: method, "__module__": "own"})
+        storage = cls(azure_container="container", **ACCOUNT)
+        vars(storage).update(login)
+
+        self.requests_of(AzureStore(storage), service)
+
+    def test_an_error_of_the_class_itself_stays(self) -> None:
+        class Broken(AzureStorage):
+            @property
+            def client(self) -> ContainerClient:
+                raise ValueError("theirs")
+
+        with pytest.raises(ValueError, match="theirs"):
+            AzureStore(Broken()).list("")
+
+
+KEY = "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5"
+
+
+class TestLogins:
+    """What is malformed is said before anything is asked."""
+
+    @pytest.mark.parametrize(
+        ("options", "named"),
+        [
+            ({"connection_string": ""}, "AZURE_CONNECTION_STRING"),
+            ({"connection_string": "a=b;c=d"}, "AZURE_CONNECTION_STRING"),
+            ({"connection_string": "garbage", **ACCOUNT}, "AZURE_CONNECTION_STRING"),
+            ({"connection_string": "AccountName=account;"}, "no credentials"),
+            ({"connection_string": "AccountName=a b;AccountKey=a2V5"}, "no address"),
+            ({"connection_string": "AccountName=account;AccountKey=abcde"}, "not Base64"),
+            ({"account_name": "account"}, "no credentials"),
+            ({"account_name": "account", "account_key": ""}, "AZURE_ACCOUNT_KEY"),
+            ({"account_name": "account", "sas_token": ""}, "AZURE_SAS_TOKEN"),
+            ({"account_name": "account", "account_key": " "}, "AZURE_ACCOUNT_KEY"),
+            ({"account_name": "account", "account_key": "abcde"}, "AZURE_ACCOUNT_KEY"),
+            ({"account_name": " account", "account_key": "a2V5"}, "AZURE_ACCOUNT_NAME"),
+            ({"account_name": "account\n", "account_key": "a2V5"}, "AZURE_ACCOUNT_NAME"),
+            ({"account_name": "https://account", "account_key": "a2V5"}, "AZURE_ACCOUNT_NAME"),
+            ({"endpoint_suffix": "a net", **ACCOUNT}, "endpoint_suffix"),
+        ],
+    )
+    def test_malformed(self, options: dict[str, str], named: str) -> None:
+        with pytest.raises(CollectfastaError, match=named) as caught:
+            _ = store_of(**options).identity
+
+        assert not isinstance(caught.value, StoreError)
+        assert "abcde" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"account_name": "account", "account_key": "a2V5\n"},
+            {"account_name": "account", "account_key": "", "sas_token": "sv=1&sig=x"},
+            {"account_name": "account", "token_credential": object()},
+            {"connection_string": f"{KEY}\n"},
+            {"connection_string": "UseDevelopmentStorage=true;AccountName=x;AccountKey=a2V5"},
+            {"connection_string": "BlobEndpoint=https://[::1]:1/a;SharedAccessSignature=sig=x"},
+        ],
+    )
+    def test_what_the_sdk_takes(self, options: dict[str, Any]) -> None:
+        if "token_credential" in options:
+            options = {**options, "token_credential": AzureSasCredential("sig=x")}
+
+        assert store_of(**options).identity
 
 
 # With a byte order mark, percent-encoded names where XML can't have a character
@@ -283,6 +434,15 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = [*answers]
         self.ids: list[UUID] = []
+        self.lines: list[str] = []
+        self.headers: list[Any] = []
+        self.kind = "application/xml"
+        self.more: dict[str, str] = {}
+        self.accepted = 200
+
+    def url(self, account: str) -> str:
+        """Return the address of an account."""
+        return f"http://127.0.0.1:{self.server_port}/{account}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -292,37 +452,47 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
         self.server.ids.append(UUID(self.headers["x-ms-client-request-id"]))
+        self.server.lines.append(self.requestline)
+        self.server.headers.append(self.headers)
         answer = self.server.answers.pop(0)
         if answer is None:
             self.close_connection = True
             return
-        self.send_response_only(200 if isinstance(answer, bytes) else answer)
+        accepted = self.server.accepted
+        self.send_response_only(accepted if isinstance(answer, bytes) else answer)
+        for name, value in self.server.more.items():
+            self.send_header(name, value)
         self.send_header("Date", "Fri, 27 Nov 2026 06:00:10 GMT")
-        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Type", self.server.kind)
+        self.send_header("ETag", '"0x8D1"')
         self.end_headers()
         if isinstance(answer, bytes):
             self.wfile.write(answer)
 
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    monkeypatch.setattr(ExponentialRetry, "get_backoff_time", lambda *_: 0)
+    with Service() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def store_at(service: Service) -> AzureStore:
+    login = f"AccountName=account;AccountKey=a2V5;BlobEndpoint={service.url('account')}"
+    return store_of(connection_string=login)
+
 
 class TestListing:
-    @pytest.fixture(autouse=True)
-    def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ExponentialRetry, "get_backoff_time", lambda *_: 0)
-
-    @pytest.fixture
-    def service(self) -> Iterator[Service]:
-        with Service() as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-            thread.start()
-            yield server
-            server.shutdown()
-            thread.join()
-
     def page(self, service: Service, start: str = "") -> tuple[AzureStore, Page]:
-        url = f"http://127.0.0.1:{service.server_port}/account"
-        login = f"AccountName=account;AccountKey=a2V5;BlobEndpoint={url}"
-        store = store_of(connection_string=login)
+        store = store_at(service)
         return store, store.list("css/", start)
 
     def test_blobs_are_read_as_the_service_writes_them(self, service: Service) -> None:
@@ -363,8 +533,24 @@ class TestListing:
 
         assert len(self.page(service)[1].entries) == 2
 
-    def test_an_answer_that_is_not_a_listing(self, service: Service) -> None:
-        service.answers = [b"<html><Blobs><Blob/></Blobs></html>"]
+    @pytest.mark.parametrize("kind", ["application/xml", "text/html", "application/json", "a/b"])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"<html><Blobs><Blob/></Blobs></html>",
+            b"<html><body><p>Log in.</p></body></html>",
+            b"<!DOCTYPE html><p>Log in.<br>",
+            b"<EnumerationResults><NextMarker/></EnumerationResults>",
+            b"<ListBucketResult><Blobs/></ListBucketResult>",
+            b'{"login": "/portal"}',
+            b"[]",
+            b"",
+        ],
+    )
+    def test_an_answer_that_is_not_a_listing(
+        self, service: Service, answer: bytes, kind: str
+    ) -> None:
+        service.answers, service.kind = [answer] * 5, kind
 
         with pytest.raises(NoListingError):
             self.page(service)
@@ -384,3 +570,91 @@ class TestListing:
 
         assert caught.value.denied
         assert "may not list the container 'container'" in str(caught.value.advice)
+
+    def test_directories_are_not_blobs(self, service: Service) -> None:
+        """Accounts with a hierarchical namespace list them."""
+        blob = LISTING[LISTING.index("<Blob>") : LISTING.index("</Blob>") + 7]
+        kinds = ("file", "directory")
+        blobs = [
+            blob.replace(".css", kind).replace(
+                "<Etag>", f"<ResourceType>{kind}</ResourceType><Etag>"
+            )
+            for kind in kinds
+        ]
+        made = "<Metadata><hdi_isfolder>true</hdi_isfolder></Metadata></Blob>"
+        blobs.append(blob.replace("</Blob>", made))
+        service.answers = [LISTING.replace(blob, "".join(blobs)).encode()]
+
+        page = self.page(service)[1]
+
+        assert [each.key for each in page.entries] == ["css/\ufffe file", "css/a%20&\u00fc.css"]
+
+
+class TestDirectories:
+    @pytest.mark.parametrize(
+        ("metadata", "is_there"),
+        [({"x-ms-meta-hdi_isfolder": "true"}, False), ({"x-ms-meta-a": "b"}, True)],
+    )
+    def test_head(self, service: Service, metadata: dict[str, str], is_there: bool) -> None:
+        service.answers, service.more = [200], metadata
+
+        assert (store_at(service).head("css") is not None) == is_there
+
+
+PART = b"""--b
+Content-Type: application/http
+Content-ID: 0
+
+HTTP/1.1 202 Accepted
+x-ms-request-id: r
+
+--b--
+""".replace(b"\n", b"\r\n")
+
+
+class TestDeleting:
+    @pytest.mark.parametrize("kind", ["multipart/mixed; boundary=b", "text/html"])
+    @pytest.mark.parametrize(
+        "answer", [b"", b"--b--\r\n", PART, b"<html></html>", b"\xff", b"--b\r\n\r\n\r\n--b--", 405]
+    )
+    def test_a_batch_whose_answer_cannot_be_read_is_deleted_one_by_one(
+        self, service: Service, answer: bytes | int, kind: str
+    ) -> None:
+        service.answers, service.kind = [answer, 202, 202], kind
+        service.accepted = 202
+
+        store_at(service).delete(["a.css", "b.css"])
+
+        assert [line.partition(" ")[0] for line in service.lines] == ["POST", "DELETE", "DELETE"]
+
+    def test_a_batch_that_can_be_read_is_one_request(self, service: Service) -> None:
+        service.answers, service.kind = [PART], "multipart/mixed; boundary=b"
+        service.accepted = 202
+
+        store_at(service).delete(["a.css"])
+
+        assert len(service.lines) == 1
+
+
+class TestSlowLines:
+    @pytest.mark.parametrize(("threads", "expected"), [(1, "7"), (8, "56")])
+    def test_what_threads_send_at_a_time_has_more_time(
+        self, service: Service, threads: int, expected: str
+    ) -> None:
+        store = store_at(service)
+        store.storage.timeout = 7
+        store.prepare(threads)
+        service.answers = [LISTING.encode(), 201]
+        store.list("")
+        store.put("a.css", Body(io.BytesIO(b"x"), 1), {})
+
+        timeouts = [parse_qs(urlsplit(line.split()[1]).query)["timeout"] for line in service.lines]
+        assert timeouts == [["7"], [expected]]
+
+    def test_no_timeout_stays_none(self, service: Service) -> None:
+        store = store_at(service)
+        store.storage.timeout = None
+        service.answers = [201]
+        store.put("a.css", Body(io.BytesIO(b"x"), 1), {})
+
+        assert "timeout" not in service.lines[0]

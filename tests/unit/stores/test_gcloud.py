@@ -334,7 +334,8 @@ class Session(AuthorizedSession):
     """Keeps what is asked, and answers it."""
 
     def __init__(self, *answers: Any, status: int = 200) -> None:
-        super().__init__(AnonymousCredentials())  # type: ignore[no-untyped-call]
+        credentials: Any = AnonymousCredentials()
+        super().__init__(credentials)  # type: ignore[no-untyped-call]
         self.asked: list[str] = []
         self.answers, self.status = [*answers], status
 
