@@ -116,7 +116,7 @@ class AzureStore(CloudStore):
         self._count = Counter()
         self._lock = threading.Lock()
         self._client: tuple[int, ContainerClient] | None = None
-        self._counts = False
+        self._counts = True
 
     @property
     @override
