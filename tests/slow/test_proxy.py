@@ -355,6 +355,7 @@ def test_each_cloud_answers_in_its_own_words(recorded_cloud: RecordedCloud) -> N
     faults = (Fault.SLOW_DOWN, Fault.TOO_MANY_REQUESTS, Fault.FORBIDDEN)
     url = urlsplit(recorded_cloud.recorder.url)
     for fault, word in zip(faults, words, strict=True):
+        recorded_cloud.recorder.reset()
         recorded_cloud.recorder.disturb(Faults.each(fault))
         connection = http.client.HTTPConnection(url.netloc, timeout=10)
 
