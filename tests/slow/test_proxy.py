@@ -110,7 +110,7 @@ def test_error_is_answered_and_nothing_is_stored(
 
 def test_timeout_keeps_the_connection_and_answers_nothing(recorder: Recorder, store: Store) -> None:
     recorder.disturb(Faults.each(Fault.TIMEOUT))
-    connection = http.client.HTTPConnection(urlsplit(recorder.url).netloc, timeout=0.2)
+    connection = http.client.HTTPConnection(urlsplit(recorder.url).netloc, timeout=1)
 
     connection.request("PUT", "/a", b"body")
 
