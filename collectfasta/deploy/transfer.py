@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from collectfasta.deploy.plan import Decision
-from collectfasta.deploy.report import Report, Sent, reason_of
-from collectfasta.errors import StoreError
+from collectfasta.checksum_cache import ChecksumCache
+from collectfasta.deploy.plan import Decision, Reason, make_plan
+from collectfasta.deploy.report import Report, Sent, describe_failures, reason_of
+from collectfasta.errors import CollectfastaError, StoreError
 from collectfasta.executor import Executor
 from collectfasta.remote import CachedChecksum
 from collectfasta.source import Body, SourceFile, md5_of
-from collectfasta.strategies.contract import Strategy
+from collectfasta.strategies.contract import Strategy, in_words
 from collectfasta.terminal.progress import Progress, Step
 
 T = TypeVar("T")
@@ -35,39 +36,99 @@ PAUSE_SECONDS = 2.0
 _THREADS_OF_SECOND_ROUND = 8
 
 
-def transfer(
-    uploads: Sequence[Decision],
-    strategy: Strategy[Any],
-    report: Report,
-    *,
-    threads: int,
-    on_sent: Callable[[SourceFile], None],
-    progress: Progress,
-) -> None:
-    """Send files, the largest first.
+class TransferError(CollectfastaError):
+    """Files that are not in the storage as they should be."""
 
-    Transient failures are sent once more, when all others have been tried. Where the remote refuses
-    file after file for one reason, the rest is not tried.
+
+class Target:
+    """Plan and transfer files to one storage.
 
     Args:
-        uploads: What to send.
-        strategy: Sends a file.
-        report: Is kept up to date, so that an interrupted transfer is known too.
-        threads: Files sent at a time; 0 sends inline.
-        on_sent: Called in this thread for each file that was sent.
-        progress: Shows how many files and bytes were sent.
+        strategy: Sends; its store is prepared here.
+        report: Is filled.
+        progress: Shows how far the steps have come.
+
+    Attributes:
+        cached: What is cached about the target's objects.
     """
-    uploads = sorted(uploads, key=lambda each: each.source.size or 0, reverse=True)
-    report.asked += len(uploads)
-    size = sum(each.source.size or 0 for each in uploads)
-    sending = progress.step("Sending", total=len(uploads), size=size)
-    with strategy.store.exact_names(), sending as step:
-        transferring = _Transfer(strategy, report, on_sent, step)
-        transferring.send(uploads, threads)
-        again = transferring.take_back(uploads)
-        if again:
-            time.sleep(PAUSE_SECONDS)
-            transferring.send(again, min(threads, _THREADS_OF_SECOND_ROUND))
+
+    def __init__(self, strategy: Strategy[Any], report: Report, progress: Progress) -> None:
+        self.strategy, self.report, self.progress = strategy, report, progress
+        self.options = report.options
+        strategy.dry_run = self.options.dry_run
+        self.cached: dict[str, CachedChecksum] = {}
+        self._cache: ChecksumCache | None = None
+        with self.explaining():
+            store = strategy.store
+            threads = self.options.threads
+            self.threads = store.default_threads if threads is None else threads
+            store.prepare(self.threads)
+            if store.identity is not None:
+                self._cache = ChecksumCache(store.identity)
+                self.cached = self._cache.load()
+
+    def explaining(self) -> AbstractContextManager[None]:
+        """Explain what the target refuses, and what to do about it."""
+        return in_words(self.strategy, full=self.options.full)
+
+    def plan(self, files: Sequence[SourceFile]) -> list[Decision]:
+        """Decide for each file.
+
+        Raises:
+            PlanError: Some files can't be deployed.
+        """
+        plan = again_if_transient(
+            self.strategy,
+            lambda: make_plan(
+                files,
+                self.strategy,
+                self.cached,
+                threads=self.threads,
+                forced=self.options.forced,
+                full=self.options.full,
+                progress=self.progress,
+            ),
+        )
+        self.report.decisions += plan
+        return plan
+
+    def send(self, decisions: Iterable[Decision], on_sent: Callable[[SourceFile], None]) -> None:
+        """Send the files that have to be sent, the largest first, and go no further if one failed.
+
+        Transient failures are sent once more, when all others have been tried. Where the remote
+        refuses file after file for one reason, the rest is not tried.
+
+        Args:
+            decisions: What was planned.
+            on_sent: Called in this thread for each file that was sent.
+
+        Raises:
+            TransferError: Names all files that failed, with their causes.
+        """
+        uploads = [each for each in decisions if each.reason is not Reason.UNMODIFIED]
+        uploads.sort(key=lambda each: each.source.size or 0, reverse=True)
+        self.report.asked += len(uploads)
+        size = sum(each.source.size or 0 for each in uploads)
+        sending = self.progress.step("Sending", total=len(uploads), size=size)
+        with self.strategy.store.exact_names(), sending as step:
+            transferring = _Transfer(self.strategy, self.report, on_sent, step)
+            transferring.send(uploads, self.threads)
+            again = transferring.take_back(uploads)
+            if again:
+                time.sleep(PAUSE_SECONDS)
+                transferring.send(again, min(self.threads, _THREADS_OF_SECOND_ROUND))
+        if self.report.failures:
+            raise TransferError(describe_failures(self.report, self.strategy))
+
+    def remember(self) -> None:
+        """Cache the checksum of every object that is known to be in the storage.
+
+        Also of a run that failed: a cached checksum speaks for one version of one object, so it
+        can't become wrong, and the next run need not send again what this one has sent. A run that
+        has found out nothing leaves what was cached before.
+        """
+        if self._cache and self.report.decisions and not self.options.dry_run:
+            self._cache.save(self.report.cached)
 
 
 @dataclass(frozen=True)
