@@ -116,7 +116,7 @@ class AzureStore(CloudStore):
         self._count = Counter()
         self._lock = threading.Lock()
         self._client: tuple[int, ContainerClient] | None = None
-        self._counts = False
+        self._counts = True
 
     @property
     @override
@@ -180,6 +180,7 @@ class AzureStore(CloudStore):
 
     def _connect(self) -> ContainerClient:
         storage, accessor = self.storage, azure_accessor(self.storage)
+        self._counts = accessor is None
         container: ContainerClient
         if accessor == "client":
             container = storage.client
