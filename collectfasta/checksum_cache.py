@@ -7,7 +7,7 @@ import logging
 import pickle
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -182,11 +182,10 @@ class ChecksumCache:
         count = 1
         found = self._access.read(lambda cache: cache.get_many(keys), entries=len(keys))
         for key, text in (found or {}).items():
-            shard = _decode(text)
-            if shard is not None:
+            with suppress(*_UNREADABLE):
+                count, checksums = _decode(text)
                 self._stored[key] = text
-                count = shard.count
-                cached |= shard.checksums
+                cached |= checksums
         return count
 
 
@@ -199,26 +198,17 @@ def _set(entries: dict[str, str], cache: BaseCache) -> None:
             raise CollectfastaError("it refused an entry")
 
 
-@dataclass(frozen=True)
-class _Shard:
-    """One entry of the cache: some of a target's checksums, and how many entries there are."""
+def _decode(text: str) -> tuple[int, dict[str, CachedChecksum]]:
+    """Return how many entries a target has, and the checksums in one of them.
 
-    count: int
-    checksums: dict[str, CachedChecksum]
-
-
-def _decode(text: object) -> _Shard | None:
-    """Return what an entry holds; None if it is of another version, or not Collectfasta's."""
-    if not isinstance(text, str):
-        return None
-    try:
-        entry = json.loads(text)
-        if entry["format"] != _FORMAT or entry["shards"] not in range(1, _MOST_SHARDS + 1):
-            return None
-        checksums = {name: _decode_checksum(values) for name, values in entry["pairs"].items()}
-        return _Shard(int(entry["shards"]), checksums)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
+    Raises:
+        Exception: One of ``_UNREADABLE``: it is of another version, or not Collectfasta's.
+    """
+    entry = json.loads(text)
+    count: int = range(1, _MOST_SHARDS + 1).index(entry["shards"]) + 1
+    if entry["format"] != _FORMAT:
+        raise ValueError(entry["format"])
+    return count, {name: _decode_checksum(values) for name, values in entry["pairs"].items()}
 
 
 def _decode_checksum(values: object) -> CachedChecksum:

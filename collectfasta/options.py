@@ -15,6 +15,15 @@ from collectfasta import settings
 # A hundred years. What is far longer has no date to be compared with.
 _MOST_DAYS = 36_525
 
+_FLAGS = {
+    "-c --clear": "Send every file, then delete what is under the storage's location and no part "
+    "of the deploy.",
+    "--disable-collectfasta": "Run Django's own collectstatic command.",
+    "--force": "Send every file, also those that the storage has already.",
+    "--check": "Write nothing; exit with status 1 if the storage differs from the files.",
+    "--prune": "After the deploy, delete what is under the storage's location and no part of it.",
+}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -45,33 +54,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add to Django's options of ``collectstatic`` those of Collectfasta."""
     # Django's --clear, which deletes first, says so in its help.
     group = parser.add_argument_group("Collectfasta", conflict_handler="resolve")
-    group.add_argument(
-        "-c",
-        "--clear",
-        action="store_true",
-        help="Send every file, then delete what is under the storage's location and no part of the "
-        "deploy.",
-    )
-    group.add_argument(
-        "--disable-collectfasta",
-        action="store_true",
-        help="Run Django's own collectstatic command.",
-    )
-    group.add_argument(
-        "--force",
-        action="store_true",
-        help="Send every file, also those that the storage has already.",
-    )
-    group.add_argument(
-        "--check",
-        action="store_true",
-        help="Write nothing; exit with status 1 if the storage differs from the files.",
-    )
-    group.add_argument(
-        "--prune",
-        action="store_true",
-        help="After the deploy, delete what is under the storage's location and no part of it.",
-    )
+    for names, text in _FLAGS.items():
+        group.add_argument(*names.split(), action="store_true", help=text)
     group.add_argument(
         "--prune-older-than",
         type=_days,
@@ -124,34 +108,24 @@ def read_options(options: Mapping[str, Any]) -> Options:
             contradict each other.
     """
     _refuse_contradictions(options)
-    days = options.get("prune_older_than")
+    threads, days = options.get("threads"), options.get("prune_older_than")
+    if threads is not None and (type(threads) is not int or threads < 0):
+        raise ValueError(f"--threads must be a number of 0 or more, found {threads!r}.")
+    if days is not None and not _is_number_of_days(days):
+        raise ValueError(
+            f"--prune-older-than must be a number of days from 0 to {_MOST_DAYS}, found {days!r}."
+        )
     check, report = options.get("check", False), options.get("report")
     return Options(
         dry_run=options["dry_run"] or check,
         forced=options["clear"] or options.get("force", False),
         full=options.get("traceback", False) or settings.debug,
-        threads=_read_threads(options.get("threads")),
+        threads=settings.threads if threads is None else threads,
         check=check,
         prune=options.get("prune", False),
-        grace=None if days is None else _read_grace(days),
+        grace=None if days is None else timedelta(days=days),
         report=None if report is None else os.fspath(report),
     )
-
-
-def _read_threads(threads: Any) -> int | None:
-    if threads is None:
-        return settings.threads
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 0:
-        raise ValueError(f"--threads must be a number of 0 or more, found {threads!r}.")
-    return threads
-
-
-def _read_grace(days: Any) -> timedelta:
-    if not _is_number_of_days(days):
-        raise ValueError(
-            f"--prune-older-than must be a number of days from 0 to {_MOST_DAYS}, found {days!r}."
-        )
-    return timedelta(days=days)
 
 
 def _refuse_contradictions(options: Mapping[str, Any]) -> None:

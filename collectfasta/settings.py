@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -75,26 +75,21 @@ def _get_setting(type_: type[T] | tuple[type[T], ...], key: str, default: T) -> 
     return value
 
 
-def _get_threads() -> int | None:
-    number = _get_setting((int, type(None)), "COLLECTFASTA_THREADS", None)
-    if number is not None and number < 0:
-        raise ValueError(f"The 'COLLECTFASTA_THREADS' setting must be 0 or more, found {number}.")
-    return number
-
-
-def _get_s3_engine() -> str | None:
-    engine = _get_setting((str, type(None)), "COLLECTFASTA_S3_ENGINE", None)
-    if engine not in (None, "boto3"):
-        raise ValueError(
-            f"The 'COLLECTFASTA_S3_ENGINE' setting must be 'boto3' or unset, found {engine!r}."
-        )
-    return engine
-
-
-def _get_gzip_content_types() -> Container[str]:
-    # The types that django-storages compresses where its setting is unset, and the collections
-    # that it accepts.
-    return _get_setting(
+_NONE = type(None)
+# The type, Django's setting, and what an unset one stands for.
+_SETTINGS: dict[str, tuple[Any, str, Any]] = {
+    "debug": (bool, "COLLECTFASTA_DEBUG", False),
+    "cache_key_prefix": (str, "COLLECTFASTA_CACHE_KEY_PREFIX", "collectfasta06_asset_"),
+    "cache": (str, "COLLECTFASTA_CACHE", "default"),
+    "threads": ((int, _NONE), "COLLECTFASTA_THREADS", None),
+    "enabled": (bool, "COLLECTFASTA_ENABLED", True),
+    "strategy": ((str, type, _NONE), "COLLECTFASTA_STRATEGY", None),
+    "staging_storage": ((str, _NONE), "COLLECTFASTA_STAGING_STORAGE", None),
+    "hashed_only": (bool, "COLLECTFASTA_HASHED_ONLY", False),
+    "s3_engine": ((str, _NONE), "COLLECTFASTA_S3_ENGINE", None),
+    "aws_is_gzipped": (bool, "AWS_IS_GZIPPED", False),
+    # The collections that django-storages accepts, and the types that it compresses by default.
+    "gzip_content_types": (
         (tuple, list, set, frozenset),
         "GZIP_CONTENT_TYPES",
         (
@@ -104,33 +99,21 @@ def _get_gzip_content_types() -> Container[str]:
             "application/x-javascript",
             "image/svg+xml",
         ),
-    )
-
-
-_READERS: dict[str, Callable[[], object]] = {
-    "debug": lambda: _get_setting(bool, "COLLECTFASTA_DEBUG", False),
-    "cache_key_prefix": lambda: _get_setting(
-        str, "COLLECTFASTA_CACHE_KEY_PREFIX", "collectfasta06_asset_"
     ),
-    "cache": lambda: _get_setting(str, "COLLECTFASTA_CACHE", "default"),
-    "threads": _get_threads,
-    "enabled": lambda: _get_setting(bool, "COLLECTFASTA_ENABLED", True),
-    "strategy": lambda: _get_setting((str, type, type(None)), "COLLECTFASTA_STRATEGY", None),
-    "staging_storage": lambda: _get_setting(
-        (str, type(None)), "COLLECTFASTA_STAGING_STORAGE", None
-    ),
-    "hashed_only": lambda: _get_setting(bool, "COLLECTFASTA_HASHED_ONLY", False),
-    "s3_engine": _get_s3_engine,
-    "aws_is_gzipped": lambda: _get_setting(bool, "AWS_IS_GZIPPED", False),
-    "gzip_content_types": _get_gzip_content_types,
 }
 
 
 def __getattr__(name: str) -> Any:
-    reader = _READERS.get(name)
-    if reader is None:
+    if name not in _SETTINGS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return reader()
+    value = _get_setting(*_SETTINGS[name])
+    if name == "threads" and value is not None and value < 0:
+        raise ValueError(f"The 'COLLECTFASTA_THREADS' setting must be 0 or more, found {value}.")
+    if name == "s3_engine" and value not in (None, "boto3"):
+        raise ValueError(
+            f"The 'COLLECTFASTA_S3_ENGINE' setting must be 'boto3' or unset, found {value!r}."
+        )
+    return value
 
 
 def valid(name: str) -> Any:
@@ -143,16 +126,15 @@ def valid(name: str) -> Any:
 
 def names() -> list[str]:
     """Return the names of all settings that are Collectfasta's own."""
-    of_django_storages = {"aws_is_gzipped", "gzip_content_types"}
-    return [f"COLLECTFASTA_{each.upper()}" for each in _READERS if each not in of_django_storages]
+    return [name for _, name, _ in _SETTINGS.values() if name.startswith("COLLECTFASTA_")]
 
 
 def errors() -> list[str]:
     """Return one sentence for each setting with a value that can't be used."""
     found = []
-    for reader in _READERS.values():
+    for name in _SETTINGS:
         try:
-            reader()
+            __getattr__(name)
         except ValueError as error:
             found.append(str(error))
     return found

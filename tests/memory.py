@@ -23,10 +23,10 @@ from typing_extensions import override
 
 from collectfasta.errors import StoreError
 from collectfasta.patching import is_overridden
-from collectfasta.stores.memory import Bucket, Call, MemoryStore
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from collectfasta.strategies.listing import CloudStrategy
 from tests.command import CollectStatic, Run, StaticTree
+from tests.memory_store import Bucket, Call, MemoryStore
 
 MANIFEST = "staticfiles.json"
 # What a site has unless its test writes more: a style sheet that imports another, which both refer

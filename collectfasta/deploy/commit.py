@@ -15,8 +15,7 @@ from collectfasta.cache import is_entry
 from collectfasta.deploy.plan import Decision, requests_from_now
 from collectfasta.deploy.report import Report
 from collectfasta.deploy.stage import Stage
-from collectfasta.deploy.target import Target
-from collectfasta.deploy.transfer import again_if_transient
+from collectfasta.deploy.transfer import Target, again_if_transient
 from collectfasta.errors import CollectfastaError
 from collectfasta.remote import CachedChecksum, StoredObject
 from collectfasta.source import SourceFile

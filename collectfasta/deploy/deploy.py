@@ -33,7 +33,7 @@ from collectfasta.deploy.stage import (
     without_originals,
 )
 from collectfasta.deploy.staging_storage import PostProcessed
-from collectfasta.deploy.target import Target
+from collectfasta.deploy.transfer import Target
 from collectfasta.errors import CollectfastaError
 from collectfasta.patching import is_overridden, noting_names
 from collectfasta.remote import StoredObject

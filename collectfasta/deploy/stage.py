@@ -150,21 +150,25 @@ class LocalStage(Stage):
         self._before = getattr(storage, "hashed_files", None), getattr(storage, "manifest_hash", "")
 
     @property
+    @override
     def files(self) -> list[SourceFile]:
         """All files in the local storage, except the manifest."""
         return list(self._files)
 
     @property
+    @override
     def skipped_in_dry_runs(self) -> str | None:
         """The user's storage is left alone."""
         return None if self._is_fresh else "post_process()"
 
     @property
+    @override
     def hashed_files(self) -> dict[str, str]:
         """The names that the local storage's manifest gives to the files, by their own."""
         names: dict[str, str] = getattr(self._local, "hashed_files", {})
         return names
 
+    @override
     def post_process(self, *, dry_run: bool) -> Iterator[PostProcessed]:
         """Copy, then post-process."""
         if dry_run and not self._is_fresh:
@@ -223,6 +227,7 @@ class LocalStage(Stage):
         self.manifest = by_name.pop(getattr(self._local, "manifest_name", ""), None)
         self._files = list(by_name.values())
 
+    @override
     def restore(self) -> None:
         """Let the storage's object name the files of the last deploy again."""
         if self._before[0] is not None:

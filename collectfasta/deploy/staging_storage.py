@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from django.core.files.base import File
 from django.core.files.storage import InMemoryStorage, Storage
+from typing_extensions import override
 
 from collectfasta.checksums import md5
 from collectfasta.patching import POST_PROCESS, is_overridden, patched
@@ -168,6 +169,7 @@ class _UnpublishedStorage(InMemoryStorage):
         super().__init__()
         self._open_published = open_published
 
+    @override
     def open(self, name: str, mode: str = "rb") -> File[Any]:
         """Open a file that was saved here, else one that was published."""
         return super().open(name, mode) if self.exists(name) else self._open_published(name, mode)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from collectfasta.deploy.plan import Decision
-from collectfasta.deploy.report import Report, Sent, reason_of
-from collectfasta.errors import StoreError
+from collectfasta.checksum_cache import ChecksumCache
+from collectfasta.deploy.plan import Decision, Reason, make_plan
+from collectfasta.deploy.report import Report, Sent, describe_failures, reason_of
+from collectfasta.errors import CollectfastaError, StoreError
 from collectfasta.executor import Executor
 from collectfasta.remote import CachedChecksum
 from collectfasta.source import Body, SourceFile, md5_of
-from collectfasta.strategies.contract import Strategy
+from collectfasta.strategies.contract import Strategy, in_words
 from collectfasta.terminal.progress import Progress, Step
 
 T = TypeVar("T")
@@ -35,65 +36,99 @@ PAUSE_SECONDS = 2.0
 _THREADS_OF_SECOND_ROUND = 8
 
 
-def transfer(
-    uploads: Sequence[Decision],
-    strategy: Strategy[Any],
-    report: Report,
-    *,
-    threads: int,
-    on_sent: Callable[[SourceFile], None],
-    progress: Progress,
-) -> None:
-    """Send files, the largest first.
+class TransferError(CollectfastaError):
+    """Files that are not in the storage as they should be."""
 
-    Transient failures are sent once more, when all others have been tried. Where the remote refuses
-    file after file for one reason, the rest is not tried.
+
+class Target:
+    """Plan and transfer files to one storage.
 
     Args:
-        uploads: What to send.
-        strategy: Sends a file.
-        report: Is kept up to date, so that an interrupted transfer is known too.
-        threads: Files sent at a time; 0 sends inline.
-        on_sent: Called in this thread for each file that was sent.
-        progress: Shows how many files and bytes were sent.
-    """
-    uploads = sorted(uploads, key=lambda each: each.source.size or 0, reverse=True)
-    report.asked += len(uploads)
-    size = sum(each.source.size or 0 for each in uploads)
-    sending = progress.step("Sending", total=len(uploads), size=size)
-    with strategy.store.exact_names(), sending as step:
-        transferring = _Transfer(strategy, report, on_sent, step)
-        transferring.send(uploads, threads)
-        again = transferring.take_back(uploads)
-        if again:
-            time.sleep(PAUSE_SECONDS)
-            transferring.send(again, min(threads, _THREADS_OF_SECOND_ROUND))
+        strategy: Sends; its store is prepared here.
+        report: Is filled.
+        progress: Shows how far the steps have come.
 
-
-class _Streak:
-    """The failures for one reason that began after all that succeeded.
-
-    A success says nothing of what began after it: one of many threads might be slow.
+    Attributes:
+        cached: What is cached about the target's objects.
     """
 
-    def __init__(self) -> None:
-        self._reason: Hashable = None
-        self._positions: list[int] = []
-        self._last_success = -1
+    def __init__(self, strategy: Strategy[Any], report: Report, progress: Progress) -> None:
+        self.strategy, self.report, self.progress = strategy, report, progress
+        self.options = report.options
+        strategy.dry_run = self.options.dry_run
+        self.cached: dict[str, CachedChecksum] = {}
+        self._cache: ChecksumCache | None = None
+        with self.explaining():
+            store = strategy.store
+            threads = self.options.threads
+            self.threads = store.default_threads if threads is None else threads
+            store.prepare(self.threads)
+            if store.identity is not None:
+                self._cache = ChecksumCache(store.identity)
+                self.cached = self._cache.load()
 
-    def end(self, position: int) -> None:
-        """Note a success, by its position among everything that was begun."""
-        self._last_success = max(self._last_success, position)
-        self._positions = [each for each in self._positions if each > position]
+    def explaining(self) -> AbstractContextManager[None]:
+        """Explain what the target refuses, and what to do about it."""
+        return in_words(self.strategy, full=self.options.full)
 
-    def extend(self, position: int, reason: Hashable) -> int:
-        """Add a failure, and return how many there are; none where it is a file's own."""
-        if position < self._last_success:
-            return 0
-        if reason != self._reason:
-            self._reason, self._positions = reason, []
-        self._positions.append(position)
-        return len(self._positions) if reason is not None else 0
+    def plan(self, files: Sequence[SourceFile]) -> list[Decision]:
+        """Decide for each file.
+
+        Raises:
+            PlanError: Some files can't be deployed.
+        """
+        plan = again_if_transient(
+            self.strategy,
+            lambda: make_plan(
+                files,
+                self.strategy,
+                self.cached,
+                threads=self.threads,
+                forced=self.options.forced,
+                full=self.options.full,
+                progress=self.progress,
+            ),
+        )
+        self.report.decisions += plan
+        return plan
+
+    def send(self, decisions: Iterable[Decision], on_sent: Callable[[SourceFile], None]) -> None:
+        """Send the files that have to be sent, the largest first, and go no further if one failed.
+
+        Transient failures are sent once more, when all others have been tried. Where the remote
+        refuses file after file for one reason, the rest is not tried.
+
+        Args:
+            decisions: What was planned.
+            on_sent: Called in this thread for each file that was sent.
+
+        Raises:
+            TransferError: Names all files that failed, with their causes.
+        """
+        uploads = [each for each in decisions if each.reason is not Reason.UNMODIFIED]
+        uploads.sort(key=lambda each: each.source.size or 0, reverse=True)
+        self.report.asked += len(uploads)
+        size = sum(each.source.size or 0 for each in uploads)
+        sending = self.progress.step("Sending", total=len(uploads), size=size)
+        with self.strategy.store.exact_names(), sending as step:
+            transferring = _Transfer(self.strategy, self.report, on_sent, step)
+            transferring.send(uploads, self.threads)
+            again = transferring.take_back(uploads)
+            if again:
+                time.sleep(PAUSE_SECONDS)
+                transferring.send(again, min(self.threads, _THREADS_OF_SECOND_ROUND))
+        if self.report.failures:
+            raise TransferError(describe_failures(self.report, self.strategy))
+
+    def remember(self) -> None:
+        """Cache the checksum of every object that is known to be in the storage.
+
+        Also of a run that failed: a cached checksum speaks for one version of one object, so it
+        can't become wrong, and the next run need not send again what this one has sent. A run that
+        has found out nothing leaves what was cached before.
+        """
+        if self._cache and self.report.decisions and not self.options.dry_run:
+            self._cache.save(self.report.cached)
 
 
 @dataclass(frozen=True)
@@ -105,7 +140,8 @@ class _Transfer:
 
     def send(self, uploads: Sequence[Decision], threads: int) -> None:
         """Send files until all are tried, or the remote refuses one after the other."""
-        report, streak, aborted = self.report, _Streak(), threading.Event()
+        report, aborted = self.report, threading.Event()
+        streak, last_reason = 0, None
 
         def abort() -> None:
             aborted.set()
@@ -113,17 +149,20 @@ class _Transfer:
 
         executor = Executor(threads, abort)
         send = partial(_send, self.strategy, self.step, aborted)
-        with closing(executor.run(send, [*enumerate(uploads)])) as outcomes:
-            for (position, decision), sent, failure in outcomes:
+        with closing(executor.run(send, uploads)) as outcomes:
+            for decision, sent, failure in outcomes:
                 error = _attempt(self.on_sent, decision.source) if failure is None else failure
                 if error is None:
                     report.sent.append(sent)
-                    streak.end(position)
+                    streak = 0
                     continue
                 report.failures[decision.source.name] = error
                 most = _ABORT_AFTER_MIDWAY if report.sent else _ABORT_AFTER
-                length = streak.extend(position, reason_of(error, self.strategy))
-                if length >= most and report.refusal is None:
+                reason = reason_of(error, self.strategy)
+                # None: the file's own.
+                streak = 0 if reason is None else streak + 1 if reason == last_reason else 1
+                last_reason = reason
+                if streak >= most and report.refusal is None:
                     report.refusal = error
                     executor.cancel()
 
@@ -174,9 +213,8 @@ def kind_of(error: Exception) -> str:
 
 
 def _send(
-    strategy: Strategy[Any], step: Step, aborted: threading.Event, item: tuple[int, Decision]
+    strategy: Strategy[Any], step: Step, aborted: threading.Event, decision: Decision
 ) -> Sent:
-    decision = item[1]
     with step.file(decision.source.size or 0) as move:
 
         def on_read(position: int) -> None:

@@ -45,6 +45,7 @@ class CloudStore(Store):
     secret_variables: ClassVar[tuple[str, ...]] = ()
 
     @cached_property
+    @override
     def prefix(self) -> str:  # type: ignore[override]
         """The location as keys begin with it: empty, or with a slash at its end.
 

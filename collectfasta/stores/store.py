@@ -317,9 +317,9 @@ def leapfrog(store: Store, keys: Iterable[str], *, threads: int = 0) -> Iterator
     """List only the expected keys of a store, and skip whatever lies between them.
 
     Where the store ``seeks``, each page begins at the first expected key that the pages before it
-    could not answer, so in sequence this takes at most the requests of a plain listing, one where
-    the bucket is empty, and none for what lies before, between (beyond the rest of a page) and
-    after the expected keys. With threads the first page is followed by several ranges of the
+    could not answer, so in sequence this takes at most one request more than a plain listing, one
+    where the bucket is empty, and none for what lies between (beyond the rest of a page) and after
+    the expected keys. With threads the first page is followed by several ranges of the
     expected keys at a time: at most one request more for each range.
 
     Args:

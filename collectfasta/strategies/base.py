@@ -18,6 +18,7 @@ from typing import NoReturn
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage
 from django.utils.encoding import force_bytes
+from typing_extensions import override
 
 from collectfasta import settings
 from collectfasta.checksum_cache import CacheAccess
@@ -48,6 +49,7 @@ class HashStrategy(Strategy[S], abc.ABC):
 
     use_gzip: bool = False
 
+    @override
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
         """Return whether the local and the remote checksum differ."""
         local = self.get_local_file_hash(path, local_storage)
@@ -96,6 +98,7 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
             key = self.get_cache_key(path)
             self._access.write(lambda cache: cache.delete(key))
 
+    @override
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> bool:
         """Return whether the local and the cached remote checksum differ."""
         local = self.get_local_file_hash(path, local_storage)
@@ -112,6 +115,7 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
             self.get_cache_key(prefixed_path), lambda: self.get_remote_file_hash(prefixed_path)
         )
 
+    @override
     def get_gzipped_local_file_hash(
         self, uncompressed_file_hash: str, path: str, contents: str | bytes
     ) -> str:
@@ -121,6 +125,7 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
         checksum = self._cached(key, lambda: compute(uncompressed_file_hash, path, contents))
         return str(checksum)
 
+    @override
     def post_copy_hook(self, path: str, prefixed_path: str, local_storage: Storage) -> None:
         """Cache the checksum of the file that was sent."""
         super().post_copy_hook(path, prefixed_path, local_storage)
@@ -154,10 +159,12 @@ class CachingHashStrategy(HashStrategy[S], abc.ABC):
 class DisabledStrategy(Strategy[Storage]):
     """Stand for no strategy: to ask it is a mistake."""
 
+    @override
     def should_copy_file(self, path: str, prefixed_path: str, local_storage: Storage) -> NoReturn:
         """Raise NotImplementedError."""
         raise NotImplementedError("Collectfasta is disabled.")
 
+    @override
     def pre_should_copy_hook(self) -> NoReturn:
         """Raise NotImplementedError."""
         raise NotImplementedError("Collectfasta is disabled.")

@@ -19,12 +19,12 @@ from django.utils.module_loading import import_string
 from collectfasta.errors import CollectfastaError, StoreError
 from collectfasta.remote import Listed, RemoteObject
 from collectfasta.source import SourceFile
-from collectfasta.stores.memory import MemoryStore
 from collectfasta.stores.s3.boto3 import Boto3Store
 from collectfasta.stores.store import Store
 from collectfasta.strategies.listing import ListingStrategy
 from collectfasta.strategies.selection import sending_strategy
 from tests import backoff
+from tests.memory_store import MemoryStore
 from tests.servers.azurite import AzureServer
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.azure import AzureCloud

@@ -357,7 +357,7 @@ class TestServers:
         ("options", "words"),
         [
             ({"bucket_name": ""}, "names no bucket: set bucket_name"),
-            ({"bucket_name": "my bucket"}, "Invalid bucket name"),
+            ({"bucket_name": "my bucket"}, "'my bucket' is not a bucket's name"),
             ({"endpoint_url": "localhost:9000"}, "'localhost:9000' is no URL"),
             ({"region_name": "no region"}, "region_name 'no region'"),
         ],

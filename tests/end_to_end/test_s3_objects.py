@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -327,6 +328,10 @@ class TestOwnStorages:
             for key in ("static/a.css", "static/b/b.js", "static/old.js"):
                 site.cloud.put(key, b"stale")
 
+            if way == "own _save" and clear:
+                # What was written since the deploy began might be the class's own; times have
+                # whole seconds.
+                time.sleep(1.1)
             # What a class has saved in its own way is looked at then.
             kinds = [kind for kind in site.deploy(clear=clear).kinds if kind != "HEAD"]
 
@@ -335,7 +340,9 @@ class TestOwnStorages:
             bodies.pop("static/old.js", None)
             assert sorted(bodies) == ["static/a.css", "static/b/b.js"], way
             assert b"stale" not in bodies.values(), way
-            assert kinds == ["LIST", "PUT", "PUT", *["DELETE_BATCH"] * clear], way
+            # What a class has written beside its files is listed again.
+            again = ["LIST"] * (clear and way == "own _save")
+            assert kinds == ["LIST", "PUT", "PUT", *again, *["DELETE_BATCH"] * clear], way
 
 
 class TestTwoPlaces:
@@ -459,7 +466,8 @@ class TestEngines:
             first, again = site.deploy(verbosity=2), site.deploy()
 
         assert first.counts == {"LIST": 1, "PUT": 2, "MULTIPART": 4}
-        assert self.AGENTS(first) == {"object_store": 7}
+        # Listings are asked for by botocore's connections.
+        assert self.AGENTS(first) == {"object_store": 6, "python-urllib3": 1}
         assert "7 requests by obstore," in first.run.stdout
         assert again.kinds == ["LIST"]
 

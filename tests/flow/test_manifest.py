@@ -14,7 +14,6 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, Storage
 from django.core.management import CommandError, call_command
 
-from collectfasta.stores.memory import Bucket
 from tests.memory import (
     FILES,
     MANIFEST,
@@ -25,6 +24,7 @@ from tests.memory import (
     name_in_this_process,
     slow_down,
 )
+from tests.memory_store import Bucket
 
 CHANGED = {"img/a.png": b"another", "js/new.js": b"let it;\n"}
 # The image and the new file with their hashed copies, both style sheets, which refer to the image

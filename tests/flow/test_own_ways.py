@@ -18,7 +18,6 @@ from django.contrib.staticfiles.storage import (
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 
-from collectfasta.stores.memory import Bucket, MemoryObject
 from tests.memory import (
     MANIFEST,
     MemoryManifestStorage,
@@ -27,6 +26,7 @@ from tests.memory import (
     Site,
     path_of,
 )
+from tests.memory_store import Bucket, MemoryObject
 
 # What is the same on FUSE, sshfs, VirtualBox and mapped drives, for each of their files.
 _INODE, _DEVICE = 1, 2

@@ -14,7 +14,6 @@ from django.core.files.storage import Storage
 from typing_extensions import override
 
 from collectfasta.remote import RemoteObject
-from collectfasta.stores.memory import MemoryStore
 from tests.memory import (
     FILES,
     MemoryManifestStorage,
@@ -24,6 +23,7 @@ from tests.memory import (
     denied,
     invalid,
 )
+from tests.memory_store import MemoryStore
 
 # Waited only by a test that fails.
 WAIT_SECONDS = 20.0
@@ -149,31 +149,6 @@ def test_unmodified_files_are_skipped_in_the_order_in_which_they_were_found(site
 
     skipped = [line.split("'")[1] for line in run.stdout.splitlines() if "Skipping" in line]
     assert skipped == [name for name in order if name in site.tree.names()]
-
-
-def test_a_success_that_began_before_the_failures_does_not_end_their_row(site: Site) -> None:
-    for number in range(200):
-        site.tree.write(f"{number}.css", b"x")
-    site.tree.write("slow.css", b"the largest of all" * 10)
-    is_refused = threading.Event()
-    begun: list[str] = []
-
-    def refuse(call: Any) -> None:
-        if call.key == "slow.css":
-            # Ends before as many have failed as end a transfer that has sent nothing.
-            is_refused.wait(WAIT_SECONDS)
-            return
-        begun.append(call.key)
-        if len(begun) == 2:
-            is_refused.set()
-        raise denied()
-
-    site.before("PUT", refuse)
-
-    message = site.fail(threads=2)
-
-    assert message.startswith("204 files were not sent")
-    assert len(begun) < 40
 
 
 class Renaming(MemoryStorage):

@@ -11,8 +11,8 @@ import pytest
 from django.core.cache import caches
 
 from collectfasta.source import SourceFile
-from collectfasta.stores.memory import MemoryStore
 from tests.memory import FILES, MANIFEST, Site, denied, invalid, make_folder, slow_down
+from tests.memory_store import MemoryStore
 
 
 def cached() -> dict[str, Any]:

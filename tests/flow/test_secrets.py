@@ -14,9 +14,9 @@ from django.core.management import CommandError
 from typing_extensions import override
 
 from collectfasta.errors import StoreError
-from collectfasta.stores.memory import MemoryStore
 from collectfasta.strategies.hashing import TwoPassFileSystemStrategy, TwoPassInMemoryStrategy
 from tests.memory import MemoryStorage, MemoryStrategy, Site
+from tests.memory_store import MemoryStore
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPx&<RfiCYEXAMPLEKEY"
 TOKEN = "FwoGZXIvYXdzEJr/Tok+nOfTheSession=="

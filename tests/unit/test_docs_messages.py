@@ -23,7 +23,6 @@ PACKAGE = Path(collectfasta.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "troubleshooting.md"
 OTHERS = "Messages of Django, django-storages and the SDKs"
 
-_FOR_TESTS = PACKAGE / "stores" / "memory.py"
 
 # What only those see who write code against the package.
 _MISTAKES_OF_PROGRAMS = {"AttributeError", "NotImplementedError"}
@@ -81,6 +80,11 @@ class Collector(ast.NodeVisitor):
         if not isinstance(node.value, ast.Constant):  # a docstring
             self.generic_visit(node)
 
+    def visit_Assign(self, node: ast.Assign) -> None:
+        # The help of options.
+        if ast.unparse(node.targets[0]) != "_FLAGS":
+            self.generic_visit(node)
+
     def visit_Compare(self, node: ast.Compare) -> None:
         pass
 
@@ -98,7 +102,7 @@ class Collector(ast.NodeVisitor):
 @cache
 def texts() -> list[Text]:
     found = []
-    for path in sorted({*PACKAGE.rglob("*.py")} - {_FOR_TESTS}):
+    for path in sorted(PACKAGE.rglob("*.py")):
         collector = Collector(path)
         collector.visit(ast.parse(path.read_text(encoding="utf-8")))
         found += collector.texts

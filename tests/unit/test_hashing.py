@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
@@ -183,7 +184,7 @@ class TestStagingStorage:
     ) -> None:
         backend = f"{__name__}.{Elsewhere.__qualname__}"
         options = {"location": "/somewhere/else", "base_url": "/static/", "marker": "mine"}
-        storages = {"local": {"BACKEND": backend, "OPTIONS": options}}
+        storages = {**settings.STORAGES, "local": {"BACKEND": backend, "OPTIONS": options}}
 
         with (
             override_settings(STORAGES=storages, COLLECTFASTA_STAGING_STORAGE="local"),
@@ -199,7 +200,7 @@ class TestStagingStorage:
     ) -> None:
         options = {"base_url": "/static/"}
         backend = f"{__name__}.{Elsewhere.__qualname__}"
-        storages = {"local": {"BACKEND": backend, "OPTIONS": options}}
+        storages = {**settings.STORAGES, "local": {"BACKEND": backend, "OPTIONS": options}}
 
         with (
             override_settings(STORAGES=storages, COLLECTFASTA_STAGING_STORAGE="local"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from collectfasta.terminal.interrupts import STATUS, Watch
+from collectfasta.terminal.session import STATUS, Watch
 from tests.conftest import MEASURING
 
 # Waited only by a test that fails.
@@ -108,8 +108,8 @@ class TestWatch:
 _SCRIPT = """
 import signal, sys, threading, time
 from contextlib import suppress
-from collectfasta.terminal import interrupts
-from collectfasta.terminal.interrupts import Watch
+from collectfasta.terminal import session as interrupts
+from collectfasta.terminal.session import Watch
 
 interrupts._AT_ONCE_SECONDS = {at_once}
 interrupts._GRACE_SECONDS = {patience}

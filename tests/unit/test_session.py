@@ -15,9 +15,8 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand, OutputWrapper
 
 from collectfasta.terminal.bars import Bars
-from collectfasta.terminal.interrupts import STATUS
 from collectfasta.terminal.progress import Lines
-from collectfasta.terminal.session import Session, display_on
+from collectfasta.terminal.session import STATUS, Session, display_on
 
 
 class Command(BaseCommand):

@@ -29,6 +29,7 @@ from collectfasta.stores.s3.connection import (
     credentials_of,
     overrides,
     scoped_config,
+    see_answers,
 )
 from collectfasta.stores.s3.errors import check_configuration, is_certificate, is_unsupported
 from collectfasta.stores.s3.listing import ROOT as LISTING
@@ -77,8 +78,7 @@ class Boto3Store(BucketStore):
         events.register("before-send.s3", lambda **_: self._count.add())
         events.register("after-call.s3.CompleteMultipartUpload", self._keep_etag)
         events.register_first("needs-retry.s3", _raise_at_once)
-        for operation in ("ListObjects", "ListObjectsV2"):
-            events.register_first(f"before-parse.s3.{operation}", _check_listing)
+        see_answers(client, _check_listing)
         return client
 
     @cached_property
@@ -228,13 +228,15 @@ def _raise_at_once(caught_exception: Exception | None = None, **_: object) -> No
         raise cause
 
 
-def _check_listing(response_dict: Mapping[str, Any], **_: object) -> None:
+def _check_listing(operation_model: Any, response_dict: Mapping[str, Any], **_: object) -> None:
     """Refuse what botocore would take for an empty listing, or for a server's trouble.
 
     Raises:
         NoListingError: It is something else.
     """
-    if response_dict["status_code"] == 200 and LISTING.encode() not in response_dict["body"]:
+    is_listing = operation_model.name in ("ListObjects", "ListObjectsV2")
+    is_answered = is_listing and response_dict["status_code"] == 200
+    if is_answered and LISTING.encode() not in response_dict["body"]:
         kind = response_dict["headers"].get("content-type", "")
         raise NoListingError(f"The answer to a listing is no listing ({kind}).")
 

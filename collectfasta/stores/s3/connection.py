@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from botocore import handlers
 from botocore.config import Config
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
@@ -185,13 +186,24 @@ def client_with_handlers(storage: Any) -> Any:
     made = s3_connection_so_far(storage)
     if made is None:
         return None
-    handlers = made.meta.client.meta.events._emitter._handlers
+    listeners = made.meta.client.meta.events._emitter._handlers
     for event, operation in product(_EVENTS, _OPERATIONS):
-        for handler in handlers.prefix_search(f"{event}.s3.{operation}"):
+        for handler in listeners.prefix_search(f"{event}.s3.{operation}"):
             module = getattr(handler, "func", handler).__module__
             if not module.startswith(("botocore.", "boto3.")):
                 return made.meta.client
     return None
+
+
+def see_answers(client: Any, see: Callable[..., None]) -> None:
+    """Call a function with each answer before botocore takes what is not XML for a 500."""
+    events, event = client.meta.events, "before-parse.s3.*"
+    theirs = getattr(handlers, "_handle_200_error", None)
+    if theirs is not None:
+        events.unregister(event, theirs)
+    events.register_first(event, see)
+    if theirs is not None:
+        events.register_first(event, theirs)
 
 
 def credentials_of(client: Any) -> Any:

@@ -28,11 +28,12 @@ from collectfasta.source import Body
 from collectfasta.stores.s3.base import BucketStore, is_plain
 from collectfasta.stores.s3.connection import UnsupportedError, connection_of
 from collectfasta.stores.s3.errors import LIST, translate, translate_answer
-from collectfasta.stores.s3.listing import Lister, parameters_of, read_page
+from collectfasta.stores.s3.listing import ROOT, Lister, parameters_of, read_page
 from collectfasta.stores.s3.obstore_setup import CredentialProvider, make_store
 from collectfasta.stores.store import (
     PAGE_SIZE,
     TRANSIENT_STATUSES,
+    NoListingError,
     Page,
     batches,
     reading_listing,
@@ -106,7 +107,9 @@ class ObstoreStore(BucketStore):
         try:
             with reading_listing():
                 objects, following = read_page(content)
-        except ET.ParseError:
+        except ET.ParseError as error:
+            if ROOT.encode() not in content:
+                raise NoListingError(f"The answer to a listing is no listing ({error}).") from None
             raise UnsupportedError("an answer was cut off") from None
         return self.listed_page(objects, following, answer.headers.get("date"))
 

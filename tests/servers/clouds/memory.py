@@ -6,7 +6,7 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from collectfasta.stores.memory import Bucket
+from tests.memory_store import Bucket
 
 from .base import Cloud, Properties, StoredObject
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 
@@ -27,7 +27,8 @@ class ListedBucket:
         keys: All keys.
         page_size: The most keys in a page.
         has_empty_pages: Before each page comes one that is empty and not the last.
-        requests: How many were made.
+        requests: How many listings were asked for.
+        heads: How many objects were asked for by themselves.
     """
 
     def __init__(self, url: str) -> None:
@@ -42,7 +43,7 @@ class ListedBucket:
         self.keys = sorted(keys, key=str.encode)
         self.page_size = page_size
         self.has_empty_pages = has_empty_pages
-        self.requests = 0
+        self.requests = self.heads = 0
         return self
 
     def plain_requests(self, prefix: str) -> int:
@@ -160,6 +161,16 @@ def serving() -> Iterator[ListedBucket]:
 
         def log_message(self, *args: object) -> None:
             pass
+
+        def do_HEAD(self) -> None:
+            """Answer a store that makes sure of a missing key."""
+            bucket.heads += 1
+            key = unquote(urlsplit(self.path).path).removeprefix("/bucket/")
+            self.send_response(200 if key in bucket.keys else 404)
+            self.send_header("Content-Length", "0" if key not in bucket.keys else str(size_of(key)))
+            self.send_header("ETag", f'"{md5_of(key)}"')
+            self.send_header("Last-Modified", "Fri, 27 Nov 2026 00:00:00 GMT")
+            self.end_headers()
 
         def do_GET(self) -> None:
             query = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))

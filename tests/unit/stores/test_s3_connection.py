@@ -56,6 +56,12 @@ class OwnConnection(S3Storage):
         return super().connection
 
 
+class OwnBucket(S3Storage):
+    @property
+    def bucket(self) -> Any:
+        return super().bucket
+
+
 class OwnSession(S3Storage):
     def _create_session(self) -> Any:
         return super()._create_session()
@@ -74,6 +80,7 @@ def config(**options: Any) -> dict[str, Any]:
 
 OBSTACLES: list[tuple[dict[str, Any], str]] = [
     ({"cls": OwnConnection}, "OwnConnection has a connection of its own"),
+    ({"cls": OwnBucket}, "OwnBucket has a bucket of its own"),
     ({"cls": OwnSession}, "OwnSession has a _create_session of its own"),
     ({"bucket_name": None}, "the kind of bucket"),
     ({"bucket_name": "point-abc-s3alias"}, "the kind of bucket"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from collectfasta.errors import CollectfastaError, StoreError
 from collectfasta.source import Body
 from collectfasta.stores.s3.base import is_plain, just_before
 from collectfasta.stores.s3.boto3 import Boto3Store
+from collectfasta.stores.s3.connection import SLOW_LINE, UnsupportedError
 from collectfasta.stores.s3.store import S3Store
 from collectfasta.strategies.boto3 import Boto3ManifestMemoryStrategy
 
@@ -230,3 +233,51 @@ def test_staged_storage_has_a_domain_unless_its_urls_depend_on_more_than_the_key
     assert attributes(querystring_auth=True) == {}
     assert attributes(querystring_auth=False, custom_domain="cdn.example.com") == {}
     assert attributes(OwnUrl, querystring_auth=False) == {}
+
+
+def test_credentials_are_worked_out_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """By boto3, obstore and the storage itself, whatever is first."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    keys = '{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "S", "SessionToken": "T"}'
+    (tmp_path / "ask").write_text(f"echo x >> {tmp_path}/asked; echo '{keys}'")
+    (tmp_path / "config").write_text(f"[profile asks]\ncredential_process = sh {tmp_path}/ask\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_PROFILE", "asks")
+    for number, asks_first in enumerate((True, False), 1):
+        store = store_of(endpoint_url="http://127.0.0.1:1", region_name="eu-west-1")
+        if asks_first:
+            _ = store.storage.connection
+            store = S3Store(store.storage)
+        assert store._made_fast is not None
+        _ = store._exact._client
+        for _ in range(2):
+            session = store.storage._create_session()
+            assert session.get_credentials().access_key == "A"
+        assert (tmp_path / "asked").read_text().count("x") == number
+
+
+def test_large_bodies_go_one_at_a_time_over_a_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_of(access_key="a", secret_key="b", endpoint_url="http://127.0.0.1:1")
+    under_way: list[int] = []
+    most: list[int] = []
+
+    def put(key: str, body: Any, size: int, headers: Any) -> str:
+        under_way.append(size)
+        most.append(len(under_way))
+        time.sleep(0.02)
+        under_way.remove(size)
+        return MD5
+
+    def give_up(*_: Any) -> str:
+        raise UnsupportedError(SLOW_LINE, permanent=True)
+
+    monkeypatch.setattr(store._made_fast, "put_whole", give_up)
+    monkeypatch.setattr(store._exact, "put_whole", put)
+    for size, expected in ((64 * 1024 + 1, 1), (1, 4)):
+        most.clear()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda key, size=size: store.put_whole(key, b"", size, {}), "abcd"))
+        assert max(most) <= expected
+        assert expected == 1 or max(most) > 1

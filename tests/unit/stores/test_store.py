@@ -16,7 +16,6 @@ from typing_extensions import override
 
 from collectfasta.errors import StoreError
 from collectfasta.stores import store as stores
-from collectfasta.stores.memory import Bucket, Call, MemoryStore
 from collectfasta.stores.s3.base import just_before
 from collectfasta.stores.store import (
     Entry,
@@ -28,6 +27,7 @@ from collectfasta.stores.store import (
     next_token,
     reading_listing,
 )
+from tests.memory_store import Bucket, Call, MemoryStore
 
 
 class AfterStore(MemoryStore):
