@@ -229,6 +229,9 @@ class Body(io.RawIOBase):
         self.size = size
         self.error: Exception | None = None
         self._content = content
+        if hasattr(content, "content_type"):
+            # S3Storage and AzureStorage prefer it to what the name says.
+            self.content_type = content.content_type
         # Not the content's own word: what compresses on the fly has none.
         self._position = 0
         self._on_read = on_read

@@ -23,6 +23,7 @@ from azure.core.exceptions import (
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient, ContainerClient, ExponentialRetry, LinearRetry
 from django.core.exceptions import SuspiciousOperation
+from django.core.files.base import ContentFile
 from requests import Session
 from storages.backends.azure_storage import AzureStorage
 
@@ -225,6 +226,16 @@ class TestPayload:
             "content_encoding": "gzip",
             "content_language": "de",
         }
+
+    @pytest.mark.parametrize("own", [None, "text/x-own"])
+    def test_a_type_that_the_file_has_itself_is_the_storages_too(self, own: str | None) -> None:
+        store, file = store_of(), ContentFile(b"body")
+        if own:
+            file.content_type = own  # type: ignore[attr-defined]
+
+        for content in (file, Body(file, 4)):
+            headers = store.payload("a.css", content).headers
+            assert headers["content_type"] == (own or "text/css")
 
 
 class TestClient:
