@@ -74,6 +74,20 @@ test: servers lint ## run lint, types, and the unit, flow, contract and end-to-e
 	$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python -m tests.coverage_gate
 
+# The seeded sample and its figure: see tests/README.md.
+MUTANTS := build/mutants.json
+
+.PHONY: mutants
+mutants: $(VENV)/.ready $(VENV)-mutants/.ready ## run the fast tests against code with mistakes in it
+	mkdir -p $(dir $(MUTANTS))
+	$(VENV)-mutants/bin/python -m tests.mutants sample $(MUTANTS) $(ARGS)
+	nice $(BIN)/python -m tests.mutants run $(MUTANTS)
+
+$(VENV)-mutants/.ready:
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet cosmic_ray==8.7.0
+	touch $@
+
 # What takes long, or needs more than `make test`: killed processes, full disks, cache servers, the
 # documentation executed, stricter S3 servers, Django's own tests, packages, the site. Not Ceph, whose
 # packages only some systems have.
@@ -266,7 +280,7 @@ $(VENV)-audit/.ready:
 .PHONY: clean
 clean: ## remove all that the other words make
 	rm -rf $(VENV) $(VENV)-audit $(VENV)-benchmarks $(VENV)-django $(VENV)-dist $(VENV)-docs
-	rm -rf $(VENV)-localstack $(VENV)-nox $(VENV)-packages $(VENV)-seaweedfs
+	rm -rf $(VENV)-localstack $(VENV)-mutants $(VENV)-nox $(VENV)-packages $(VENV)-seaweedfs
 	rm -rf $(AZURITE) build dist docs/_build
 	rm -rf .coverage .coverage.* .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

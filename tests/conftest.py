@@ -20,6 +20,7 @@ from tests.command import CollectStatic, Run, StaticTree
 from tests.servers import s3 as s3_servers
 from tests.servers.clouds import Cloud, RecordedCloud
 from tests.servers.clouds.filesystem import FileSystemCloud
+from tests.shuffle import shuffle
 
 __all__ = ["MEASURING", "CollectStatic", "Run", "StaticTree"]
 
@@ -44,7 +45,7 @@ _S3_PARAMETERS = frozenset({"s3_obstore", "s3_boto3"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what uses the S3 server, and deselect what that is not able to do."""
+    """Mark what uses the S3 server, deselect what that is not able to do, and shuffle."""
     unable = []
     for item in items:
         if _uses_s3(item):
@@ -53,6 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             unable.append(item)
     config.hook.pytest_deselected(items=unable)
     items[:] = [item for item in items if item not in unable]
+    shuffle(items)
 
 
 def pytest_sessionfinish() -> None:
