@@ -39,12 +39,12 @@ BACKENDS = {
 }
 # What is said where a storage's SDK is missing, and where the strategy's is.
 BINDINGS = {
-    "s3": "No module named 'boto3'",
-    "google": "Could not load Google Cloud Storage bindings",
-    "azure": "No module named 'azure'",
+    "s3": "'boto3' is not installed",
+    "google": "'google' is not installed",
+    "azure": "'azure' is not installed",
 }
 MISSING = {
-    "s3": "No module named 'botocore'",
+    "s3": "No module named 'boto3'",
     "google": "No module named 'google'",
     "azure": "No module named 'azure'",
 }
@@ -112,9 +112,16 @@ def package_path() -> tuple[Iterable[str], str]:
 
 def can_import(name: str) -> bool:
     """Tell whether a module can be imported; no error but that of a missing one may stop it."""
+    from django.core.exceptions import ImproperlyConfigured
+
     try:
         importlib.import_module(name)
     except ImportError:
+        return False
+    except ImproperlyConfigured as error:
+        # What django-storages makes of it.
+        if not isinstance(error.__context__, ImportError):
+            raise
         return False
     return True
 

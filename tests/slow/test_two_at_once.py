@@ -58,24 +58,21 @@ def deploy_both(cloud: Cloud, first: Project, second: Project) -> list[int]:
 
 
 class TestSameTree:
-    @pytest.mark.parametrize("is_staged", [False, True], ids=["plain", "manifest"])
     def test_both_succeed_and_the_next_finds_all_in_place(
         self,
         place: Cloud,
         static_tree: StaticTree,
         collectstatic: CollectStatic,
         tmp_path: Path,
-        is_staged: bool,
     ) -> None:
         write(static_tree, "it")
-        backend = MANIFEST_BACKENDS[place.backend] if is_staged else None
+        backend = MANIFEST_BACKENDS[place.backend]
         projects = [Project(tmp_path / name, place, static_tree, backend=backend) for name in "ab"]
 
         assert deploy_both(place, *projects) == [0, 0]
 
         both = bodies(place)
-        if is_staged:
-            assert_whole(both)
+        assert_whole(both)
         if isinstance(place, RecordedCloud):
             place.recorder.reset()
         run = collectstatic(place, backend=backend)
@@ -87,7 +84,6 @@ class TestSameTree:
 
 
 class TestDifferentTrees:
-    @pytest.mark.parametrize("is_staged", [False, True], ids=["plain", "manifest"])
     def test_both_succeed_and_the_next_makes_it_exact(
         self,
         place: Cloud,
@@ -95,19 +91,17 @@ class TestDifferentTrees:
         other_tree: StaticTree,
         collectstatic: CollectStatic,
         tmp_path: Path,
-        is_staged: bool,
     ) -> None:
         write(static_tree, "this")
         write(other_tree, "that", FILES + 3)
-        backend = MANIFEST_BACKENDS[place.backend] if is_staged else None
+        backend = MANIFEST_BACKENDS[place.backend]
         first = Project(tmp_path / "a", place, static_tree, backend=backend)
         second = Project(tmp_path / "b", place, other_tree, backend=backend)
 
         assert deploy_both(place, first, second) == [0, 0]
 
         both = bodies(place)
-        if is_staged:
-            assert_whole(both)
+        assert_whole(both)
         contents = {path.read_bytes() for path in static_tree.root.iterdir()}
         contents |= {path.read_bytes() for path in other_tree.root.iterdir()}
         assert {body for key, body in both.items() if key != MANIFEST} <= contents
@@ -117,8 +111,7 @@ class TestDifferentTrees:
         after = bodies(place)
         for name in static_tree.names():
             assert after[name] == static_tree.path(name).read_bytes()
-        if is_staged:
-            assert_whole(after)
+        assert_whole(after)
 
 
 class TestClear:
@@ -133,7 +126,6 @@ class TestClear:
     def options(self) -> dict[str, Any]:
         return {"location": "static"}
 
-    @pytest.mark.parametrize("is_staged", [False, True], ids=["plain", "manifest"])
     def test_what_the_other_has_sent_meanwhile_stays(
         self,
         located: RecordedCloud,
@@ -142,18 +134,16 @@ class TestClear:
         collectstatic: CollectStatic,
         options: dict[str, Any],
         tmp_path: Path,
-        is_staged: bool,
     ) -> None:
         write(static_tree, "this", 3)
         write(other_tree, "that", 6)
         located.put("static/old.js", b"old")
-        backend = MANIFEST_BACKENDS[located.backend] if is_staged else None
-        other = Project(tmp_path / "other", located, other_tree, backend=backend, options=options)
+        other = Project(tmp_path / "other", located, other_tree, options=options)
         statuses: list[int] = []
         is_first = once(lambda request: located.kind(request) in {"PUT", "UPLOAD"})
         located.recorder.before(is_first, lambda _: statuses.append(end(other.start()).status))
 
-        collectstatic(located, backend=backend, options=options, clear=True)
+        collectstatic(located, options=options, clear=True)
 
         assert statuses == [0]
         keys = located.keys()
