@@ -93,19 +93,30 @@ class Target:
         return plan
 
     def send(self, decisions: Iterable[Decision], on_sent: Callable[[SourceFile], None]) -> None:
-        """Send the files that have to be sent, and go no further if one failed.
+        """Send the files that have to be sent, the largest first, and go no further if one failed.
+
+        Transient failures are sent once more, when all others have been tried. Where the remote
+        refuses file after file for one reason, the rest is not tried.
+
+        Args:
+            decisions: What was planned.
+            on_sent: Called in this thread for each file that was sent.
 
         Raises:
             TransferError: Names all files that failed, with their causes.
         """
-        transfer(
-            [each for each in decisions if each.reason is not Reason.UNMODIFIED],
-            self.strategy,
-            self.report,
-            threads=self.threads,
-            on_sent=on_sent,
-            progress=self.progress,
-        )
+        uploads = [each for each in decisions if each.reason is not Reason.UNMODIFIED]
+        uploads.sort(key=lambda each: each.source.size or 0, reverse=True)
+        self.report.asked += len(uploads)
+        size = sum(each.source.size or 0 for each in uploads)
+        sending = self.progress.step("Sending", total=len(uploads), size=size)
+        with self.strategy.store.exact_names(), sending as step:
+            transferring = _Transfer(self.strategy, self.report, on_sent, step)
+            transferring.send(uploads, self.threads)
+            again = transferring.take_back(uploads)
+            if again:
+                time.sleep(PAUSE_SECONDS)
+                transferring.send(again, min(self.threads, _THREADS_OF_SECOND_ROUND))
         if self.report.failures:
             raise TransferError(describe_failures(self.report, self.strategy))
 
@@ -118,41 +129,6 @@ class Target:
         """
         if self._cache and self.report.decisions and not self.options.dry_run:
             self._cache.save(self.report.cached)
-
-
-def transfer(
-    uploads: Sequence[Decision],
-    strategy: Strategy[Any],
-    report: Report,
-    *,
-    threads: int,
-    on_sent: Callable[[SourceFile], None],
-    progress: Progress,
-) -> None:
-    """Send files, the largest first.
-
-    Transient failures are sent once more, when all others have been tried. Where the remote refuses
-    file after file for one reason, the rest is not tried.
-
-    Args:
-        uploads: What to send.
-        strategy: Sends a file.
-        report: Is kept up to date, so that an interrupted transfer is known too.
-        threads: Files sent at a time; 0 sends inline.
-        on_sent: Called in this thread for each file that was sent.
-        progress: Shows how many files and bytes were sent.
-    """
-    uploads = sorted(uploads, key=lambda each: each.source.size or 0, reverse=True)
-    report.asked += len(uploads)
-    size = sum(each.source.size or 0 for each in uploads)
-    sending = progress.step("Sending", total=len(uploads), size=size)
-    with strategy.store.exact_names(), sending as step:
-        transferring = _Transfer(strategy, report, on_sent, step)
-        transferring.send(uploads, threads)
-        again = transferring.take_back(uploads)
-        if again:
-            time.sleep(PAUSE_SECONDS)
-            transferring.send(again, min(threads, _THREADS_OF_SECOND_ROUND))
 
 
 @dataclass(frozen=True)

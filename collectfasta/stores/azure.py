@@ -180,6 +180,7 @@ class AzureStore(CloudStore):
 
     def _connect(self) -> ContainerClient:
         storage, accessor = self.storage, azure_accessor(self.storage)
+        self._counts = accessor is None
         container: ContainerClient
         if accessor == "client":
             container = storage.client

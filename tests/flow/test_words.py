@@ -24,7 +24,7 @@ class TestUnmade:
     """A storage that can't be made."""
 
     @pytest.mark.parametrize(
-        "content", [b"{ half of", b"[]", b"null", b'{"version": "9"}', b"\xff\xfe"]
+        "content", [b"{ half of", b"[]", b"null", b'{"version": "9"}', b"\xff\xfe", b"[" * 100_000]
     )
     def test_a_damaged_manifest_is_to_be_deleted(self, each_manifest: Site, content: bytes) -> None:
         each_manifest.put(MANIFEST, content)

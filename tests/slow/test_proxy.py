@@ -110,7 +110,7 @@ def test_error_is_answered_and_nothing_is_stored(
 
 def test_timeout_keeps_the_connection_and_answers_nothing(recorder: Recorder, store: Store) -> None:
     recorder.disturb(Faults.each(Fault.TIMEOUT))
-    connection = http.client.HTTPConnection(urlsplit(recorder.url).netloc, timeout=0.2)
+    connection = http.client.HTTPConnection(urlsplit(recorder.url).netloc, timeout=1)
 
     connection.request("PUT", "/a", b"body")
 
@@ -355,6 +355,7 @@ def test_each_cloud_answers_in_its_own_words(recorded_cloud: RecordedCloud) -> N
     faults = (Fault.SLOW_DOWN, Fault.TOO_MANY_REQUESTS, Fault.FORBIDDEN)
     url = urlsplit(recorded_cloud.recorder.url)
     for fault, word in zip(faults, words, strict=True):
+        recorded_cloud.recorder.reset()
         recorded_cloud.recorder.disturb(Faults.each(fault))
         connection = http.client.HTTPConnection(url.netloc, timeout=10)
 

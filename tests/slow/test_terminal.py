@@ -144,7 +144,8 @@ class TestTerminal:
         terminal.run(project)
 
         sent = megabytes(terminal)
-        assert len({each for each in sent if 0 < each < 24}) >= 2, terminal.frames
+        # boto3 reads several parts before the first is sent.
+        assert any(0 < each < 24 for each in sent), terminal.frames
         assert sent[-1] == 24.0
 
     def test_a_listing_is_counted_by_its_requests(

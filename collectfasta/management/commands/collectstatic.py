@@ -97,7 +97,7 @@ class Command(collectstatic.Command):
             return self._execute(*args, **options)
         except (EOFError, RuntimeError) as error:
             # By input(): stdin is at its end, or closed.
-            if _raised_in(error) != "handle":
+            if _functions_of(error)[-1] != "handle":
                 raise
         raise CommandError("Nobody can answer whether to go on: add --noinput.")
 
@@ -219,7 +219,7 @@ class Command(collectstatic.Command):
                 reason = redact(reason, settings.secrets())
                 return f"{reason}\n{cause}" if full else reason
             unmade = f"The storage of the static files can't be made: {cause}"
-            if _raised_in(error) not in ("load_manifest", "read_manifest"):
+            if not _is_of_manifest(error):
                 return unmade
             return (
                 f"{unmade}\nThe manifest of an earlier deploy is damaged: delete it, and the next "
@@ -299,7 +299,14 @@ class Command(collectstatic.Command):
         return summary(self.report, service, verbose=self.verbosity >= 2)
 
 
-def _raised_in(error: BaseException) -> str:
-    """Return the name of the function that has raised an error."""
-    names = [frame.f_code.co_name for frame, _ in walk_tb(error.__traceback__)]
-    return names[-1] if names else ""
+def _is_of_manifest(error: BaseException) -> bool:
+    """Return whether a manifest that was read is what an error is about."""
+    names = _functions_of(error)
+    # Django makes an error of its own of each of json's but this one.
+    is_deep = isinstance(error, RecursionError) and "load_manifest" in names
+    return is_deep or names[-1:] in (["load_manifest"], ["read_manifest"])
+
+
+def _functions_of(error: BaseException) -> list[str]:
+    """Return the names of the functions that an error went through; the last has raised it."""
+    return [frame.f_code.co_name for frame, _ in walk_tb(error.__traceback__)]
