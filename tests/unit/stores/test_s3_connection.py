@@ -312,7 +312,7 @@ class Botocore:
         return self._seen
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def session() -> Iterator[boto3.Session]:
     """One session for all storages: each takes its time to be made."""
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -324,8 +324,15 @@ def session() -> Iterator[boto3.Session]:
         yield session
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_url_and_region_are_those_of_botocore(session: boto3.Session, endpoint: str | None) -> None:
+def test_url_and_region_are_those_of_botocore(
+    session: boto3.Session, subtests: pytest.Subtests
+) -> None:
+    for endpoint in ENDPOINTS:
+        with subtests.test(endpoint=endpoint):
+            compare_with_botocore(session, endpoint)
+
+
+def compare_with_botocore(session: boto3.Session, endpoint: str | None) -> None:
     compared = 0
     regions = FEW_REGIONS if endpoint else REGIONS
     for region, style in product([None, *regions.split()], STYLES):
