@@ -60,7 +60,9 @@ class _WhatRuns(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
         node.decorator_list = [
-            each for each in node.decorator_list if ast.unparse(each) not in ("override", "overload")
+            each
+            for each in node.decorator_list
+            if ast.unparse(each) not in ("override", "overload")
         ]
         return self.generic_visit(node)
 
@@ -228,10 +230,12 @@ def _child(mutant: Mutant | None, tests: list[str], log: Path) -> None:
     os.dup2(written, 2)
     if mutant is not None:
         sys.meta_path.insert(0, _Finder(mutant))
-    code = pytest.main(
-        ["-x", "-q", "--tb=line", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
-        + tests
-    )
+    options = [
+        *("-x", "-q", "--tb=line", "-m", "not slow"),
+        *("-p", "no:cacheprovider", "-p", "no:xdist"),
+    ]
+    # Without asserts rewritten: pytest warns of plugins that the parent has imported.
+    code = pytest.main(["--assert=plain", *options, *tests])
     sys.stdout.flush()
     os._exit(int(code))
 
@@ -248,9 +252,8 @@ def run(mutant: Mutant | None, tests: list[str], log: Path) -> str:
     if not child:
         try:
             _child(mutant, tests, log)
-        except BaseException:
-            traceback.print_exc()
         finally:
+            traceback.print_exc()
             os._exit(4)
     end = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < end:

@@ -28,12 +28,13 @@ class TestLayOut:
     def test_takes_the_width_that_there_is(self, width: int) -> None:
         assert len(lay_out(SENDING, width)) == width
 
-    @pytest.mark.parametrize("width", range(30, 80, 7))
-    def test_of_a_narrow_terminal_has_the_time_left(self, width: int) -> None:
-        text = lay_out(SENDING, width)
-        assert text.startswith("Sending:  50%")
-        assert TIME_LEFT in text
-        assert len(text) <= width
+    def test_of_a_narrow_terminal_has_the_time_left(self, subtests: pytest.Subtests) -> None:
+        for width in range(30, 80, 7):
+            with subtests.test(width=width):
+                text = lay_out(SENDING, width)
+                assert text.startswith("Sending:  50%")
+                assert TIME_LEFT in text
+                assert len(text) <= width
 
     @pytest.mark.parametrize("state", [SENDING, LISTING])
     def test_is_cut_where_nothing_fits(self, state: State) -> None:

@@ -43,18 +43,17 @@ def test_a_first_deploy_has_to_be_ten_times_faster_than_the_peer(
     assert target("peer", run(PEER, seconds=seconds), run(OURS)).is_met is is_met
 
 
-@pytest.mark.parametrize(
-    ("storage", "seconds", "is_met"),
-    [
+def test_a_first_deploy_is_held_to_s5cmd(subtests: pytest.Subtests) -> None:
+    rows: list[tuple[str, float, bool]] = [
         ("plain", 0.8, True),
         ("plain", 0.81, False),
         ("manifest", 1.0, True),
         ("manifest", 1.01, False),
-    ],
-)
-def test_a_first_deploy_is_held_to_s5cmd(storage: str, seconds: float, is_met: bool) -> None:
-    ours, s5cmd = run(OURS, storage=storage, seconds=seconds), run(S5CMD, storage=storage)
-    assert target("s5cmd", ours, s5cmd).is_met is is_met
+    ]
+    for storage, seconds, is_met in rows:
+        with subtests.test(storage=storage, seconds=seconds, is_met=is_met):
+            ours, s5cmd = run(OURS, storage=storage, seconds=seconds), run(S5CMD, storage=storage)
+            assert target("s5cmd", ours, s5cmd).is_met is is_met
 
 
 @pytest.mark.parametrize("text", ["time, ours / peer", "CPU time, ours / peer"])

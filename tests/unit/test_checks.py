@@ -366,9 +366,11 @@ class TestShapes:
                         f"{name} must be of type dict, found {type(wrong).__name__}."
                     )
 
-    @pytest.mark.parametrize("backend", [None, 1, FileSystemStorage, ()])
-    def test_a_backend_is_a_dotted_path(self, backend: Any) -> None:
-        assert found_of_options(backend, {}) == ["collectfasta.E012"]
+    def test_a_backend_is_a_dotted_path(self, subtests: pytest.Subtests) -> None:
+        rows: list[Any] = [None, 1, FileSystemStorage, ()]
+        for backend in rows:
+            with subtests.test(backend=backend):
+                assert found_of_options(backend, {}) == ["collectfasta.E012"]
 
     def test_what_is_missing_is_left_to_django(self) -> None:
         with override_settings(STORAGES={}):
@@ -384,16 +386,23 @@ class S3Located(S3Storage):
 
 
 class TestOptions:
-    @pytest.mark.parametrize(
-        ("backend", "setting"),
-        [(S3, "AWS_LOCATION"), (GOOGLE, "GS_LOCATION"), (AZURE, "AZURE_LOCATION")],
-    )
-    @pytest.mark.parametrize("location", [None, Path("static"), b"static", 1])
-    def test_a_location_is_text(self, backend: str, setting: str, location: Any) -> None:
-        wrong = ["collectfasta.E013"]
-        assert found_of_options(backend, {"location": location}) == wrong
-        assert found_of_options(backend, {}, **{setting: location}) == wrong
-        assert found_of_options(backend, {"location": "static"}, **{setting: location}) == []
+    def test_a_location_is_text(self, subtests: pytest.Subtests) -> None:
+        backend_rows: list[tuple[str, str]] = [
+            (S3, "AWS_LOCATION"),
+            (GOOGLE, "GS_LOCATION"),
+            (AZURE, "AZURE_LOCATION"),
+        ]
+        each_location: list[Any] = [None, Path("static"), b"static", 1]
+        for backend, setting in backend_rows:
+            for location in each_location:
+                with subtests.test(backend=backend, setting=setting, location=location):
+                    wrong = ["collectfasta.E013"]
+                    assert found_of_options(backend, {"location": location}) == wrong
+                    assert found_of_options(backend, {}, **{setting: location}) == wrong
+                    assert (
+                        found_of_options(backend, {"location": "static"}, **{setting: location})
+                        == []
+                    )
 
     def test_an_attribute_of_the_class_counts_as_the_storage_reads_it(self) -> None:
         message = only(backend=f"{__name__}.S3Located", AWS_LOCATION="static")
@@ -430,7 +439,6 @@ class TestOptions:
 
 
 class TestCredentials:
-    @pytest.mark.parametrize("value", ["key\n", " key", "key\r", "k\x00ey", "k\x7fey", "\tkey"])
     @pytest.mark.parametrize(
         ("backend", "option", "setting"),
         [
@@ -444,23 +452,25 @@ class TestCredentials:
     def test_what_a_secret_store_adds_is_named(
         self,
         monkeypatch: pytest.MonkeyPatch,
+        subtests: pytest.Subtests,
         backend: str,
         option: str,
         setting: str,
-        value: str,
     ) -> None:
         wrong = ["collectfasta.E016"]
-        assert found_of_options(backend, {option: value}) == wrong
-        message = only(backend=backend, **{setting: value})
-        assert message.msg.startswith(f"{setting} has white space")
-        assert value not in f"{message}"
-        if backend == S3 and "\0" not in value:
-            monkeypatch.setenv(setting, value)
-            assert found_of_options(backend, {}) == wrong
-            unused: list[dict[str, Any]] = [{"session_profile": "x"}, {"access_key": "key"}]
-            for options in unused:
-                assert found_of_options(backend, options) == []
-            assert found_of_options(GOOGLE, {}) == []
+        unused: list[dict[str, Any]] = [{"session_profile": "x"}, {"access_key": "key"}]
+        for value in ("key\n", " key", "key\r", "k\x00ey", "k\x7fey", "\tkey"):
+            with subtests.test(value=value), monkeypatch.context() as environment:
+                assert found_of_options(backend, {option: value}) == wrong
+                message = only(backend=backend, **{setting: value})
+                assert message.msg.startswith(f"{setting} has white space")
+                assert value not in f"{message}"
+                if backend == S3 and "\0" not in value:
+                    environment.setenv(setting, value)
+                    assert found_of_options(backend, {}) == wrong
+                    for options in unused:
+                        assert found_of_options(backend, options) == []
+                    assert found_of_options(GOOGLE, {}) == []
 
     def test_a_key_in_lines_is_one(self) -> None:
         pem = "-----BEGIN RSA PRIVATE KEY-----\nx\n-----END RSA PRIVATE KEY-----\n"
@@ -485,32 +495,30 @@ class OwnUrls(SignedManifestStorage):
 
 
 class TestSignedUrls:
-    @pytest.mark.parametrize(
-        ("storage", "options"),
-        [
+    def test_they_are_not_for_style_sheets(self, subtests: pytest.Subtests) -> None:
+        rows: list[tuple[type, dict[str, Any]]] = [
             (SignedManifestStorage, {}),
             (SignedManifestStorage, {"custom_domain": "cdn", "cloudfront_key": "key"}),
             (GoogleManifest, {}),
             (AzureManifest, {"expiration_secs": 60}),
-        ],
-    )
-    def test_they_are_not_for_style_sheets(self, storage: type, options: dict[str, Any]) -> None:
-        backend = f"{__name__}.{storage.__name__}"
-        assert found_of_options(backend, options) == ["collectfasta.W006"]
+        ]
+        for storage, options in rows:
+            with subtests.test(storage=storage, options=options):
+                backend = f"{__name__}.{storage.__name__}"
+                assert found_of_options(backend, options) == ["collectfasta.W006"]
 
-    @pytest.mark.parametrize(
-        ("storage", "options"),
-        [
+    def test_other_urls_are(self, subtests: pytest.Subtests) -> None:
+        rows: list[tuple[type, dict[str, Any]]] = [
             (SignedManifestStorage, {"querystring_auth": False}),
             (SignedManifestStorage, {"custom_domain": "cdn"}),
             (GoogleManifest, {"querystring_auth": False}),
             (GoogleManifest, {"default_acl": "publicRead"}),
             (AzureManifest, {}),
             (OwnUrls, {}),
-        ],
-    )
-    def test_other_urls_are(self, storage: type, options: dict[str, Any]) -> None:
-        assert found_of_options(f"{__name__}.{storage.__name__}", options) == []
+        ]
+        for storage, options in rows:
+            with subtests.test(storage=storage, options=options):
+                assert found_of_options(f"{__name__}.{storage.__name__}", options) == []
 
     def test_a_storage_that_writes_no_urls_may_sign_them(self) -> None:
         for backend in (S3, GOOGLE, S3_MANIFEST):

@@ -144,9 +144,11 @@ def test_a_strategy_does_not_fit_another_storage(
     assert not any(fits(load_strategy(strategy), other) for other in others)
 
 
-@pytest.mark.parametrize("storage_class", [*STRATEGIES, InMemoryStorage])
-def test_a_strategy_that_names_no_storage_fits_any(storage_class: type[Storage]) -> None:
-    assert fits(AnyStorageStrategy, storage_class)
+def test_a_strategy_that_names_no_storage_fits_any(subtests: pytest.Subtests) -> None:
+    rows: list[type[Storage]] = [*STRATEGIES, InMemoryStorage]
+    for storage_class in rows:
+        with subtests.test(storage_class=storage_class):
+            assert fits(AnyStorageStrategy, storage_class)
 
 
 def test_a_subclass_of_a_strategy_fits_what_its_parent_fits() -> None:

@@ -241,15 +241,20 @@ class TestDisplayOn:
     def test_a_pipe_is_nothing(self) -> None:
         assert kind_on(io.StringIO()) is NoneType
 
-    @pytest.mark.parametrize("value", ["true", "True", "1"])
-    @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
-    def test_a_ci_is_lines(self, stream: io.StringIO, value: str) -> None:
-        assert kind_on(stream, CI=value) is Lines
-        assert kind_on(stream, TF_BUILD=value) is Lines
+    def test_a_ci_is_lines(self, subtests: pytest.Subtests) -> None:
+        each_value: list[str] = ["true", "True", "1"]
+        each_stream: list[io.StringIO] = [Terminal(), io.StringIO()]
+        for value in each_value:
+            for stream in each_stream:
+                with subtests.test(value=value, stream=stream):
+                    assert kind_on(stream, CI=value) is Lines
+                    assert kind_on(stream, TF_BUILD=value) is Lines
 
-    @pytest.mark.parametrize("value", ["", "false", "False", "0"])
-    def test_what_says_that_it_is_not_a_ci_is_nothing(self, value: str) -> None:
-        assert kind_on(io.StringIO(), CI=value) is NoneType
+    def test_what_says_that_it_is_not_a_ci_is_nothing(self, subtests: pytest.Subtests) -> None:
+        rows: list[str] = ["", "false", "False", "0"]
+        for value in rows:
+            with subtests.test(value=value):
+                assert kind_on(io.StringIO(), CI=value) is NoneType
 
     def test_a_terminal_without_a_cursor_is_lines(self) -> None:
         assert kind_on(Terminal(), TERM="dumb") is Lines

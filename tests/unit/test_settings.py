@@ -30,7 +30,7 @@ DEFAULTS = {
 }
 
 # Attribute, Django's setting, a value that is no default, a value of a wrong type.
-SETTINGS = [
+SETTINGS: list[tuple[str, str, Any, Any]] = [
     ("debug", "COLLECTFASTA_DEBUG", True, "yes"),
     ("cache_key_prefix", "COLLECTFASTA_CACHE_KEY_PREFIX", "mine_", None),
     ("cache", "COLLECTFASTA_CACHE", "static", 1),
@@ -42,41 +42,43 @@ SETTINGS = [
     ("aws_is_gzipped", "AWS_IS_GZIPPED", True, 1),
     ("gzip_content_types", "GZIP_CONTENT_TYPES", ("text/plain",), "text/plain"),
 ]
-each_setting = pytest.mark.parametrize(
-    ("attribute", "key", "value", "wrong"), SETTINGS, ids=[each[0] for each in SETTINGS]
-)
 
 
-@pytest.mark.parametrize(("attribute", "value"), DEFAULTS.items())
-def test_an_unset_setting_has_its_default(attribute: str, value: object) -> None:
-    assert getattr(settings, attribute) == value
+def test_an_unset_setting_has_its_default(subtests: pytest.Subtests) -> None:
+    for attribute, value in DEFAULTS.items():
+        with subtests.test(attribute=attribute, value=value):
+            assert getattr(settings, attribute) == value
 
 
-@each_setting
-def test_a_changed_setting_counts_at_once(attribute: str, key: str, value: Any, wrong: Any) -> None:
-    before = getattr(settings, attribute)
-    with override_settings(**{key: value}):
-        assert getattr(settings, attribute) == value
-    assert getattr(settings, attribute) == before
+def test_a_changed_setting_counts_at_once(subtests: pytest.Subtests) -> None:
+    for attribute, key, value, _ in SETTINGS:
+        before = getattr(settings, attribute)
+        with subtests.test(key):
+            with override_settings(**{key: value}):
+                assert getattr(settings, attribute) == value
+            assert getattr(settings, attribute) == before
 
 
-@each_setting
 def test_a_value_of_a_wrong_type_is_refused_by_the_name_of_its_setting(
-    attribute: str, key: str, value: Any, wrong: Any
+    subtests: pytest.Subtests,
 ) -> None:
-    with (
-        override_settings(**{key: wrong}),
-        pytest.raises(ValueError, match=rf"'{key}' .*{type(wrong).__name__}"),
-    ):
-        getattr(settings, attribute)
+    for attribute, key, _, wrong in SETTINGS:
+        with (
+            subtests.test(key),
+            override_settings(**{key: wrong}),
+            pytest.raises(ValueError, match=rf"'{key}' .*{type(wrong).__name__}"),
+        ):
+            getattr(settings, attribute)
 
 
-@each_setting
-def test_an_assigned_attribute_wins_over_the_setting(
-    attribute: str, key: str, value: Any, wrong: Any
-) -> None:
-    with mock.patch.object(settings, attribute, value), override_settings(**{key: wrong}):
-        assert getattr(settings, attribute) == value
+def test_an_assigned_attribute_wins_over_the_setting(subtests: pytest.Subtests) -> None:
+    for attribute, key, value, wrong in SETTINGS:
+        with (
+            subtests.test(key),
+            mock.patch.object(settings, attribute, value),
+            override_settings(**{key: wrong}),
+        ):
+            assert getattr(settings, attribute) == value
 
 
 def test_debug_is_off_where_it_is_unset_also_with_djangos_debug() -> None:
@@ -109,12 +111,16 @@ def test_a_strategy_may_be_a_class() -> None:
         assert settings.strategy is int
 
 
-@pytest.mark.parametrize("collection", [tuple, list, set, frozenset])
 def test_gzip_content_types_take_the_collections_that_django_storages_takes(
-    collection: type,
+    subtests: pytest.Subtests,
 ) -> None:
-    with override_settings(GZIP_CONTENT_TYPES=collection(["text/plain"])):
-        assert "text/plain" in settings.gzip_content_types
+    rows: list[type] = [tuple, list, set, frozenset]
+    for collection in rows:
+        with (
+            subtests.test(collection=collection),
+            override_settings(GZIP_CONTENT_TYPES=collection(["text/plain"])),
+        ):
+            assert "text/plain" in settings.gzip_content_types
 
 
 def test_an_unknown_attribute_is_an_attribute_error() -> None:

@@ -69,18 +69,21 @@ class CachingDictStrategy(DictStrategy, CachingHashStrategy[Storage]):
 
 
 class TestHashStrategy:
-    @pytest.mark.parametrize(
-        ("remote", "expected"),
-        [({}, True), ({"prefix/a.css": "other"}, True), ({"prefix/a.css": MD5}, False)],
-        ids=["missing", "changed", "unchanged"],
-    )
-    @pytest.mark.parametrize("strategy_class", [DictStrategy, CachingDictStrategy])
     def test_a_file_is_sent_unless_the_remote_has_its_checksum(
-        self, strategy_class: type[DictStrategy], remote: dict[str, str], expected: bool
+        self, subtests: pytest.Subtests
     ) -> None:
-        storage = in_memory({"a.css": CONTENT})
-        strategy = strategy_class(remote)
-        assert strategy.should_copy_file("a.css", "prefix/a.css", storage) is expected
+        remote_rows: list[tuple[dict[str, str], bool]] = [
+            ({}, True),
+            ({"prefix/a.css": "other"}, True),
+            ({"prefix/a.css": MD5}, False),
+        ]
+        each_strategy_class: list[type[DictStrategy]] = [DictStrategy, CachingDictStrategy]
+        for remote, expected in remote_rows:
+            for strategy_class in each_strategy_class:
+                with subtests.test(remote=remote, expected=expected, strategy_class=strategy_class):
+                    storage = in_memory({"a.css": CONTENT})
+                    strategy = strategy_class(remote)
+                    assert strategy.should_copy_file("a.css", "prefix/a.css", storage) is expected
 
     def test_the_local_checksum_is_the_md5_of_the_content(self) -> None:
         assert DictStrategy().get_local_file_hash("a.css", in_memory({"a.css": CONTENT})) == MD5
@@ -475,13 +478,19 @@ class TestLoadStrategy:
     def test_a_class_gives_itself(self) -> None:
         assert load_strategy(PlainStrategy) is PlainStrategy
 
-    @pytest.mark.parametrize(
-        "path", ["missing.Strategy", "nodots", "", f"{__name__}.Missing", "collectfasta.missing.X"]
-    )
-    def test_a_path_to_nothing_is_named(self, path: str) -> None:
-        with pytest.raises(ImproperlyConfigured) as raised:
-            load_strategy(path)
-        assert repr(path) in str(raised.value)
+    def test_a_path_to_nothing_is_named(self, subtests: pytest.Subtests) -> None:
+        rows: list[str] = [
+            "missing.Strategy",
+            "nodots",
+            "",
+            f"{__name__}.Missing",
+            "collectfasta.missing.X",
+        ]
+        for path in rows:
+            with subtests.test(path=path):
+                with pytest.raises(ImproperlyConfigured) as raised:
+                    load_strategy(path)
+                assert repr(path) in str(raised.value)
 
     def test_what_a_strategys_module_lacks_is_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -494,14 +503,21 @@ class TestLoadStrategy:
         with pytest.raises(ImproperlyConfigured, match="No module named 'an_sdk_that_is_missing'"):
             load_strategy("package_of_a_user.strategy.Strategy")
 
-    @pytest.mark.parametrize(
-        "what", [f"{__name__}.MissingError", f"{__name__}.CONTENT", __name__, int, None, 1]
-    )
-    def test_what_is_no_strategy_is_named(self, what: object) -> None:
-        with pytest.raises(ImproperlyConfigured) as raised:
-            load_strategy(what)
-        assert repr(what) in str(raised.value)
-        assert "collectfasta.strategies.Strategy" in str(raised.value)
+    def test_what_is_no_strategy_is_named(self, subtests: pytest.Subtests) -> None:
+        rows: list[object] = [
+            f"{__name__}.MissingError",
+            f"{__name__}.CONTENT",
+            __name__,
+            int,
+            None,
+            1,
+        ]
+        for what in rows:
+            with subtests.test(what=what):
+                with pytest.raises(ImproperlyConfigured) as raised:
+                    load_strategy(what)
+                assert repr(what) in str(raised.value)
+                assert "collectfasta.strategies.Strategy" in str(raised.value)
 
     def test_an_instance_is_no_strategy(self) -> None:
         with pytest.raises(ImproperlyConfigured):

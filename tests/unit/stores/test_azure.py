@@ -50,9 +50,8 @@ def translated(error: Exception) -> StoreError:
 
 
 class TestErrors:
-    @pytest.mark.parametrize(
-        ("error", "kind"),
-        [
+    def test_transient(self, subtests: pytest.Subtests) -> None:
+        rows: list[tuple[Exception, str]] = [
             (http_error(503, "ServerBusy"), "503 ServerBusy"),
             (http_error(500, "OperationTimedOut"), "500 OperationTimedOut"),
             (http_error(429), "429"),
@@ -60,16 +59,15 @@ class TestErrors:
             (ServiceRequestError("No."), "ServiceRequestError"),
             (ServiceResponseTimeoutError("No."), "ServiceResponseTimeoutError"),
             (IncompleteReadError("No."), "IncompleteReadError"),
-        ],
-    )
-    def test_transient(self, error: Exception, kind: str) -> None:
-        found = translated(error)
+        ]
+        for error, kind in rows:
+            with subtests.test(error=error, kind=kind):
+                found = translated(error)
 
-        assert (found.transient, found.kind, found.advice) == (True, kind, None)
+                assert (found.transient, found.kind, found.advice) == (True, kind, None)
 
-    @pytest.mark.parametrize(
-        ("status", "code", "advice", "denied"),
-        [
+    def test_permanent(self, subtests: pytest.Subtests) -> None:
+        rows: list[tuple[int, str, str | None, bool]] = [
             (404, "ContainerNotFound", "'container' does not exist", False),
             (401, "", "are refused, or have expired", False),
             (403, "AuthenticationFailed", "are refused, or have expired", False),
@@ -78,14 +76,14 @@ class TestErrors:
             (400, "InvalidHeaderValue", None, False),
             (404, "ResourceNotFound", None, False),
             (501, "", None, False),
-        ],
-    )
-    def test_permanent(self, status: int, code: str, advice: str | None, denied: bool) -> None:
-        found = translated(http_error(status, code))
+        ]
+        for status, code, advice, denied in rows:
+            with subtests.test(status=status, code=code, advice=advice, denied=denied):
+                found = translated(http_error(status, code))
 
-        assert (found.transient, found.kind) == (False, f"{status} {code}".strip())
-        assert found.advice is None if advice is None else advice in str(found.advice)
-        assert (found.missing, found.denied) == (False, denied)
+                assert (found.transient, found.kind) == (False, f"{status} {code}".strip())
+                assert found.advice is None if advice is None else advice in str(found.advice)
+                assert (found.missing, found.denied) == (False, denied)
 
     def test_missing(self) -> None:
         error = http_error(404, "BlobNotFound", ResourceNotFoundError)
@@ -93,21 +91,21 @@ class TestErrors:
         assert translated(error).missing
         assert str(translated(error)) == "ResourceNotFoundError: No."
 
-    @pytest.mark.parametrize(
-        ("name", "is_right"),
-        [
+    def test_a_container_whose_name_is_refused(self, subtests: pytest.Subtests) -> None:
+        name_rows: list[tuple[str, bool]] = [
             *(("My-Assets", False), ("ab", False), ("a--b", False), ("-abc", False)),
             *((" assets", False), ("a/b", False), ("a.b", False), ("a" * 64, False)),
             *(("assets", True), ("a-1", True), ("$web", True), ("a" * 63, True)),
-        ],
-    )
-    @pytest.mark.parametrize("code", ["InvalidResourceName", "OutOfRangeInput", ""])
-    def test_a_container_whose_name_is_refused(self, name: str, is_right: bool, code: str) -> None:
-        found = translate(http_error(400, code), name)
+        ]
+        each_code: list[str] = ["InvalidResourceName", "OutOfRangeInput", ""]
+        for name, is_right in name_rows:
+            for code in each_code:
+                with subtests.test(name=name, is_right=is_right, code=code):
+                    found = translate(http_error(400, code), name)
 
-        assert found is not None
-        assert (found.advice is None) == is_right
-        assert is_right or "(AZURE_CONTAINER), which has 3 to 63" in str(found.advice)
+                    assert found is not None
+                    assert (found.advice is None) == is_right
+                    assert is_right or "(AZURE_CONTAINER), which has 3 to 63" in str(found.advice)
 
     @pytest.mark.parametrize(
         ("content", "shown"),
@@ -147,9 +145,11 @@ class TestRetries:
 
         assert self.waits() == [4, 6, 10, 18]
 
-    @pytest.mark.parametrize("kind", ["retry_total", "retry_connect", "retry_read", "retry_status"])
-    def test_failures_of_each_kind_are_repeated(self, kind: str) -> None:
-        assert retry_options({})[kind] == 4
+    def test_failures_of_each_kind_are_repeated(self, subtests: pytest.Subtests) -> None:
+        rows: list[str] = ["retry_total", "retry_connect", "retry_read", "retry_status"]
+        for kind in rows:
+            with subtests.test(kind=kind):
+                assert retry_options({})[kind] == 4
 
     def test_the_storages_own_number_is_kept(self) -> None:
         options = retry_options({"retry_total": 7, "retry_read": 1})
@@ -182,19 +182,20 @@ class TestNames:
         assert store.key("css/ä b+%2F.css") == f"{prefix}css/ä b+%2F.css"
         assert store.url == f"azure://container/{prefix}"
 
-    @pytest.mark.parametrize(
-        ("name", "reason"),
-        [
+    def test_a_name_that_the_service_refuses(self, subtests: pytest.Subtests) -> None:
+        rows: list[tuple[str, str]] = [
             ("a\nb", "control"),
             ("a\x7fb", "control"),
             ("x" * 1025, "max len"),
             ("ü" * 513, "longer than 1024"),
             ("\udcff", "surrogates"),
-        ],
-    )
-    def test_a_name_that_the_service_refuses(self, name: str, reason: str) -> None:
-        with pytest.raises(ValueError, match=reason):
-            store_of().key(name)
+        ]
+        for name, reason in rows:
+            with (
+                subtests.test(name=name, reason=reason),
+                pytest.raises(ValueError, match=reason),
+            ):
+                store_of().key(name)
 
     def test_a_name_outside_of_the_location(self) -> None:
         with pytest.raises(SuspiciousOperation):
@@ -377,9 +378,8 @@ KEY = "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5"
 class TestLogins:
     """What is malformed is said before anything is asked."""
 
-    @pytest.mark.parametrize(
-        ("options", "named"),
-        [
+    def test_malformed(self, subtests: pytest.Subtests) -> None:
+        rows: list[tuple[dict[str, str], str]] = [
             ({"connection_string": ""}, "AZURE_CONNECTION_STRING"),
             ({"connection_string": "a=b;c=d"}, "AZURE_CONNECTION_STRING"),
             ({"connection_string": "garbage", **ACCOUNT}, "AZURE_CONNECTION_STRING"),
@@ -395,31 +395,30 @@ class TestLogins:
             ({"account_name": "account\n", "account_key": "a2V5"}, "AZURE_ACCOUNT_NAME"),
             ({"account_name": "https://account", "account_key": "a2V5"}, "AZURE_ACCOUNT_NAME"),
             ({"endpoint_suffix": "a net", **ACCOUNT}, "endpoint_suffix"),
-        ],
-    )
-    def test_malformed(self, options: dict[str, str], named: str) -> None:
-        with pytest.raises(CollectfastaError, match=named) as caught:
-            _ = store_of(**options).identity
+        ]
+        for options, named in rows:
+            with subtests.test(options=options, named=named):
+                with pytest.raises(CollectfastaError, match=named) as caught:
+                    _ = store_of(**options).identity
 
-        assert not isinstance(caught.value, StoreError)
-        assert "abcde" not in str(caught.value)
+                assert not isinstance(caught.value, StoreError)
+                assert "abcde" not in str(caught.value)
 
-    @pytest.mark.parametrize(
-        "options",
-        [
+    def test_what_the_sdk_takes(self, subtests: pytest.Subtests) -> None:
+        rows: list[dict[str, Any]] = [
             {"account_name": "account", "account_key": "a2V5\n"},
             {"account_name": "account", "account_key": "", "sas_token": "sv=1&sig=x"},
             {"account_name": "account", "token_credential": object()},
             {"connection_string": f"{KEY}\n"},
             {"connection_string": "UseDevelopmentStorage=true;AccountName=x;AccountKey=a2V5"},
             {"connection_string": "BlobEndpoint=https://[::1]:1/a;SharedAccessSignature=sig=x"},
-        ],
-    )
-    def test_what_the_sdk_takes(self, options: dict[str, Any]) -> None:
-        if "token_credential" in options:
-            options = {**options, "token_credential": AzureSasCredential("sig=x")}
+        ]
+        for options in rows:
+            with subtests.test(options=options):
+                if "token_credential" in options:
+                    options = {**options, "token_credential": AzureSasCredential("sig=x")}
 
-        assert store_of(**options).identity
+                assert store_of(**options).identity
 
 
 # With a byte order mark, percent-encoded names where XML can't have a character
@@ -544,10 +543,11 @@ class TestListing:
 
         assert len(self.page(service)[1].entries) == 2
 
-    @pytest.mark.parametrize("kind", ["application/xml", "text/html", "application/json", "a/b"])
-    @pytest.mark.parametrize(
-        "answer",
-        [
+    def test_an_answer_that_is_not_a_listing(
+        self, subtests: pytest.Subtests, service: Service
+    ) -> None:
+        each_kind: list[str] = ["application/xml", "text/html", "application/json", "a/b"]
+        each_answer: list[bytes] = [
             b"<html><Blobs><Blob/></Blobs></html>",
             b"<html><body><p>Log in.</p></body></html>",
             b"<!DOCTYPE html><p>Log in.<br>",
@@ -556,15 +556,14 @@ class TestListing:
             b'{"login": "/portal"}',
             b"[]",
             b"",
-        ],
-    )
-    def test_an_answer_that_is_not_a_listing(
-        self, service: Service, answer: bytes, kind: str
-    ) -> None:
-        service.answers, service.kind = [answer] * 5, kind
+        ]
+        for kind in each_kind:
+            for answer in each_answer:
+                with subtests.test(kind=kind, answer=answer):
+                    service.answers, service.kind = [answer] * 5, kind
 
-        with pytest.raises(NoListingError):
-            self.page(service)
+                    with pytest.raises(NoListingError):
+                        self.page(service)
 
     def test_the_first_ids_of_requests_are_random(self, service: Service) -> None:
         service.answers = [LISTING.encode()]
@@ -624,19 +623,33 @@ x-ms-request-id: r
 
 
 class TestDeleting:
-    @pytest.mark.parametrize("kind", ["multipart/mixed; boundary=b", "text/html"])
-    @pytest.mark.parametrize(
-        "answer", [b"", b"--b--\r\n", PART, b"<html></html>", b"\xff", b"--b\r\n\r\n\r\n--b--", 405]
-    )
     def test_a_batch_whose_answer_cannot_be_read_is_deleted_one_by_one(
-        self, service: Service, answer: bytes | int, kind: str
+        self, subtests: pytest.Subtests, service: Service
     ) -> None:
-        service.answers, service.kind = [answer, 202, 202], kind
-        service.accepted = 202
+        each_kind: list[str] = ["multipart/mixed; boundary=b", "text/html"]
+        each_answer: list[bytes | int] = [
+            b"",
+            b"--b--\r\n",
+            PART,
+            b"<html></html>",
+            b"\xff",
+            b"--b\r\n\r\n\r\n--b--",
+            405,
+        ]
+        for kind in each_kind:
+            for answer in each_answer:
+                with subtests.test(kind=kind, answer=answer):
+                    service.lines.clear()
+                    service.answers, service.kind = [answer, 202, 202], kind
+                    service.accepted = 202
 
-        store_at(service).delete(["a.css", "b.css"])
+                    store_at(service).delete(["a.css", "b.css"])
 
-        assert [line.partition(" ")[0] for line in service.lines] == ["POST", "DELETE", "DELETE"]
+                    assert [line.partition(" ")[0] for line in service.lines] == [
+                        "POST",
+                        "DELETE",
+                        "DELETE",
+                    ]
 
     def test_a_batch_that_can_be_read_is_one_request(self, service: Service) -> None:
         service.answers, service.kind = [PART], "multipart/mixed; boundary=b"

@@ -35,9 +35,8 @@ def translated(error: Exception) -> StoreError:
 
 
 class TestErrors:
-    @pytest.mark.parametrize(
-        ("error", "kind"),
-        [
+    def test_transient(self, subtests: pytest.Subtests) -> None:
+        rows: list[tuple[Exception, str]] = [
             (google.TooManyRequests("No."), "429"),
             (google.InternalServerError("No."), "500"),
             (google.ServiceUnavailable("No."), "503"),
@@ -47,16 +46,15 @@ class TestErrors:
             (requests.ConnectionError("No."), "ConnectionError"),
             (requests.Timeout("No."), "Timeout"),
             (TransportError("No."), "TransportError"),
-        ],
-    )
-    def test_transient(self, error: Exception, kind: str) -> None:
-        found = translated(error)
+        ]
+        for error, kind in rows:
+            with subtests.test(error=error, kind=kind):
+                found = translated(error)
 
-        assert (found.transient, found.kind, found.advice) == (True, kind, None)
+                assert (found.transient, found.kind, found.advice) == (True, kind, None)
 
-    @pytest.mark.parametrize(
-        ("error", "kind", "advice"),
-        [
+    def test_permanent(self, subtests: pytest.Subtests) -> None:
+        rows: list[tuple[Exception, str, str | None]] = [
             (DefaultCredentialsError("No."), "DefaultCredentialsError", "GS_CREDENTIALS"),
             (MalformedError("No."), "MalformedError", "GS_CREDENTIALS"),
             (google.Unauthorized("No."), "401", "GS_CREDENTIALS"),
@@ -65,13 +63,13 @@ class TestErrors:
             (google.BadRequest("uniform bucket-level access"), "400", "GS_DEFAULT_ACL"),
             (google.BadRequest("No."), "400", None),
             (google.from_http_status(501, "No."), "501", None),
-        ],
-    )
-    def test_permanent(self, error: Exception, kind: str, advice: str | None) -> None:
-        found = translated(error)
+        ]
+        for error, kind, advice in rows:
+            with subtests.test(error=error, kind=kind, advice=advice):
+                found = translated(error)
 
-        assert (found.transient, found.kind) == (False, kind)
-        assert found.advice is None if advice is None else advice in str(found.advice)
+                assert (found.transient, found.kind) == (False, kind)
+                assert found.advice is None if advice is None else advice in str(found.advice)
 
     @pytest.mark.parametrize(
         ("error", "missing", "denied"),
@@ -179,20 +177,21 @@ class TestNames:
         assert store.key("css/ä b+%2F.css") == f"{prefix}css/ä b+%2F.css"
         assert store.url == f"gs://bucket/{prefix}"
 
-    @pytest.mark.parametrize(
-        ("name", "reason"),
-        [
+    def test_a_name_that_the_service_refuses(self, subtests: pytest.Subtests) -> None:
+        rows: list[tuple[str, str]] = [
             ("a\nb", "line breaks"),
             ("a\rb", "line breaks"),
             (".well-known/acme-challenge/x", "begin with"),
             ("x" * 1025, "longer than 1024"),
             ("ü" * 513, "longer than 1024"),
             ("\udcff", "surrogates"),
-        ],
-    )
-    def test_a_name_that_the_service_refuses(self, name: str, reason: str) -> None:
-        with pytest.raises(ValueError, match=reason):
-            store_of().key(name)
+        ]
+        for name, reason in rows:
+            with (
+                subtests.test(name=name, reason=reason),
+                pytest.raises(ValueError, match=reason),
+            ):
+                store_of().key(name)
 
     def test_a_name_outside_of_the_location(self) -> None:
         with pytest.raises(SuspiciousOperation):
@@ -293,13 +292,17 @@ class TestClient:
         with pytest.raises(CollectfastaError, match="bucket_name"):
             GoogleStore(GoogleCloudStorage()).list("")
 
-    @pytest.mark.parametrize("credentials", ["/etc/key.json", '{"private_key": "secret"}', "", {}])
-    def test_credentials_that_are_not_an_object(self, credentials: Any) -> None:
-        kind = type(credentials).__name__
-        with pytest.raises(CollectfastaError, match=f"GS_CREDENTIALS.*not a {kind}: ") as caught:
-            store_of(credentials=credentials).list("")
+    def test_credentials_that_are_not_an_object(self, subtests: pytest.Subtests) -> None:
+        rows: list[Any] = ["/etc/key.json", '{"private_key": "secret"}', "", {}]
+        for credentials in rows:
+            with subtests.test(credentials=credentials):
+                kind = type(credentials).__name__
+                with pytest.raises(
+                    CollectfastaError, match=f"GS_CREDENTIALS.*not a {kind}: "
+                ) as caught:
+                    store_of(credentials=credentials).list("")
 
-        assert "secret" not in str(caught.value)
+                assert "secret" not in str(caught.value)
 
     def test_a_bucket_with_white_space_around_its_name(self) -> None:
         storage = self.storage()
@@ -439,9 +442,8 @@ def store_with(session: Session) -> GoogleStore:
 
 
 class TestListing:
-    @pytest.mark.parametrize(
-        "answer",
-        [
+    def test_an_answer_that_is_not_a_listing(self, subtests: pytest.Subtests) -> None:
+        rows: list[Any] = [
             b"<html>Log in.</html>",
             b"",
             [],
@@ -450,17 +452,16 @@ class TestListing:
             {"kind": "storage#buckets", "items": []},
             {"items": ["a"]},
             {"items": {"name": "a"}},
-        ],
-    )
-    def test_an_answer_that_is_not_a_listing(self, answer: Any) -> None:
-        with pytest.raises(NoListingError):
-            store_with(Session(answer)).list("")
+        ]
+        for answer in rows:
+            with subtests.test(answer=answer), pytest.raises(NoListingError):
+                store_with(Session(answer)).list("")
 
-    @pytest.mark.parametrize(
-        "answer", [{}, {"kind": "storage#objects"}, {"items": []}, {"prefixes": []}]
-    )
-    def test_of_an_empty_bucket(self, answer: Any) -> None:
-        assert store_with(Session(answer)).list("") == Page([], None)
+    def test_of_an_empty_bucket(self, subtests: pytest.Subtests) -> None:
+        rows: list[Any] = [{}, {"kind": "storage#objects"}, {"items": []}, {"prefixes": []}]
+        for answer in rows:
+            with subtests.test(answer=answer):
+                assert store_with(Session(answer)).list("") == Page([], None)
 
 
 BATCH = b"""--b

@@ -276,6 +276,8 @@ ENDPOINTS = [
 ]
 REGIONS = """us-east-1 eu-west-1 us-gov-west-1 cn-north-1 us-isob-east-1 eusc-de-east-1 aws-global
     auto fips-us-east-1"""
+# A URL that is given is the same in all regions, which only sign: a plain one, and odd ones.
+FEW_REGIONS = "eu-west-1 aws-global auto"
 STYLES = ["auto", "path", "virtual"]
 BUCKETS = ["my-bucket", "my.bucket", "192.168.1.1", "my..bucket"]
 
@@ -310,7 +312,7 @@ class Botocore:
         return self._seen
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def session() -> Iterator[boto3.Session]:
     """One session for all storages: each takes its time to be made."""
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -322,10 +324,18 @@ def session() -> Iterator[boto3.Session]:
         yield session
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_url_and_region_are_those_of_botocore(session: boto3.Session, endpoint: str | None) -> None:
+def test_url_and_region_are_those_of_botocore(
+    session: boto3.Session, subtests: pytest.Subtests
+) -> None:
+    for endpoint in ENDPOINTS:
+        with subtests.test(endpoint=endpoint):
+            compare_with_botocore(session, endpoint)
+
+
+def compare_with_botocore(session: boto3.Session, endpoint: str | None) -> None:
     compared = 0
-    for region, style in product([None, *REGIONS.split()], STYLES):
+    regions = FEW_REGIONS if endpoint else REGIONS
+    for region, style in product([None, *regions.split()], STYLES):
         client: Botocore | None = None
         for bucket in BUCKETS:
             storage = S3Storage(
@@ -344,4 +354,4 @@ def test_url_and_region_are_those_of_botocore(session: boto3.Session, endpoint: 
             assert asked == client.asks(bucket), (region, style, bucket)
             compared += 1
     # Not all of them are refused.
-    assert compared > 35
+    assert compared > (15 if endpoint else 35)

@@ -277,18 +277,24 @@ class TestLeapfrogWithoutOrder:
         "zz.css",
     )
 
-    @pytest.mark.parametrize("cls", [DisorderedStore, ShuffledStore, IgnoringStore])
-    @pytest.mark.parametrize("location", ["", "static"])
-    def test_all_that_exists_is_found(self, cls: type[MemoryStore], location: str) -> None:
-        prefix = location and f"{location}/"
-        expected = [prefix + name for name in self.NAMES]
-        others = [f"{prefix}old{number}" for number in range(20)]
-        for size in (*range(1, 8), 1000):
-            for threads in (0, 3):
-                store = store_of([*expected, *others], size, cls, location=location)
-                # A page with one key is in order, whatever the order is.
-                if size > 1 or cls is not ShuffledStore:
-                    assert found_in(store, expected, threads) == expected, (size, threads)
+    def test_all_that_exists_is_found(self, subtests: pytest.Subtests) -> None:
+        each_cls: list[type[MemoryStore]] = [DisorderedStore, ShuffledStore, IgnoringStore]
+        each_location: list[str] = ["", "static"]
+        for cls in each_cls:
+            for location in each_location:
+                with subtests.test(cls=cls, location=location):
+                    prefix = location and f"{location}/"
+                    expected = [prefix + name for name in self.NAMES]
+                    others = [f"{prefix}old{number}" for number in range(20)]
+                    for size in (*range(1, 8), 1000):
+                        for threads in (0, 3):
+                            store = store_of([*expected, *others], size, cls, location=location)
+                            # A page with one key is in order, whatever the order is.
+                            if size > 1 or cls is not ShuffledStore:
+                                assert found_in(store, expected, threads) == expected, (
+                                    size,
+                                    threads,
+                                )
 
     # Files have no empty names.
     @given(st.sets(keys.filter(lambda key: "" not in key.split("/"))), page_sizes, some_threads)
