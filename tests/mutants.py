@@ -39,7 +39,7 @@ MUTATED = [
 FAST = ["tests/unit", "tests/flow"]
 SEED = 12
 NUMBER = 400
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 900
 
 # What a fork need not import again.
 LIBRARIES = [
@@ -301,9 +301,10 @@ def run_all(path: Path, data: Path) -> None:
         seconds = time.monotonic() - began
         head = f"{number:4} {outcome:9} {seconds:4.0f} s {mutant['path']}:{mutant['line']}"
         print(f"{head} {mutant['operator']} ({len(tests)} tests)", flush=True)
-        if outcome in ("survived", "uncovered"):
+        if outcome != "killed":
             print(difference(mutant), flush=True)
-    killed = found.get("killed", 0) + found.get("timed out", 0)
+    # One that timed out may have met a busy machine: it is not counted as noticed.
+    killed = found.get("killed", 0)
     print(f"{killed} of {len(mutants)} noticed ({killed / len(mutants):.1%}): {found}")
 
 
