@@ -76,6 +76,7 @@ class TestEveryKey:
         if store.seeks:
             assert keys == sorted(ODD)
 
+    @pytest.mark.needs_s3("listings from any key")
     def test_all_that_are_expected_are_found_among_others(self, target: Target) -> None:
         fill(target, ODD)
         store = target.store()
@@ -86,6 +87,7 @@ class TestEveryKey:
         assert found(store, "absent.css", "zz/absent.css") == []
         assert found(store) == []
 
+    @pytest.mark.needs_s3("listings from any key")
     @pytest.mark.parametrize("target", SEEKING, indirect=True)
     def test_listing_begins_near_any_key(self, target: Target) -> None:
         fill(target, ODD)

@@ -31,6 +31,8 @@ ABILITIES: Mapping[str, frozenset[str]] = {
     "encryption by keys of KMS": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
     "listings in the order of keys": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
     "missing buckets": frozenset({"ceph", "localstack", "moto", EMULATOR, LIVE}),
+    "listings from any key": frozenset({"ceph", "moto", EMULATOR, LIVE}),
+    "lost answers to uploads in parts": frozenset({"ceph", "moto", "seaweedfs", EMULATOR, LIVE}),
     "null characters in keys": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "public access blocks": frozenset({"localstack", "moto", EMULATOR, LIVE}),
     "signature version 2": frozenset({"localstack", "moto", EMULATOR}),
