@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
@@ -131,6 +131,32 @@ class Target:
             self._cache.save(self.report.cached)
 
 
+class _Streak:
+    """The failures for one reason that began after everything that succeeded.
+
+    A success says nothing about what began after it: one of many threads might be slow.
+    """
+
+    def __init__(self) -> None:
+        self._reason: Hashable = None
+        self._positions: list[int] = []
+        self._last_success = -1
+
+    def end(self, position: int) -> None:
+        """Note a success, by its position among everything that was begun."""
+        self._last_success = max(self._last_success, position)
+        self._positions = [each for each in self._positions if each > position]
+
+    def extend(self, position: int, reason: Hashable) -> int:
+        """Add a failure, and return how many there are; none where it is the file's own."""
+        if position < self._last_success:
+            return 0
+        if reason != self._reason:
+            self._reason, self._positions = reason, []
+        self._positions.append(position)
+        return len(self._positions) if reason is not None else 0
+
+
 @dataclass(frozen=True)
 class _Transfer:
     strategy: Strategy[Any]
@@ -140,8 +166,7 @@ class _Transfer:
 
     def send(self, uploads: Sequence[Decision], threads: int) -> None:
         """Send files until all are tried, or the remote refuses one after the other."""
-        report, aborted = self.report, threading.Event()
-        streak, last_reason = 0, None
+        report, streak, aborted = self.report, _Streak(), threading.Event()
 
         def abort() -> None:
             aborted.set()
@@ -149,20 +174,17 @@ class _Transfer:
 
         executor = Executor(threads, abort)
         send = partial(_send, self.strategy, self.step, aborted)
-        with closing(executor.run(send, uploads)) as outcomes:
-            for decision, sent, failure in outcomes:
+        with closing(executor.run(send, [*enumerate(uploads)])) as outcomes:
+            for (position, decision), sent, failure in outcomes:
                 error = _attempt(self.on_sent, decision.source) if failure is None else failure
                 if error is None:
                     report.sent.append(sent)
-                    streak = 0
+                    streak.end(position)
                     continue
                 report.failures[decision.source.name] = error
                 most = _ABORT_AFTER_MIDWAY if report.sent else _ABORT_AFTER
-                reason = reason_of(error, self.strategy)
-                # None: the file's own.
-                streak = 0 if reason is None else streak + 1 if reason == last_reason else 1
-                last_reason = reason
-                if streak >= most and report.refusal is None:
+                length = streak.extend(position, reason_of(error, self.strategy))
+                if length >= most and report.refusal is None:
                     report.refusal = error
                     executor.cancel()
 
@@ -213,8 +235,9 @@ def kind_of(error: Exception) -> str:
 
 
 def _send(
-    strategy: Strategy[Any], step: Step, aborted: threading.Event, decision: Decision
+    strategy: Strategy[Any], step: Step, aborted: threading.Event, item: tuple[int, Decision]
 ) -> Sent:
+    decision = item[1]
     with step.file(decision.source.size or 0) as move:
 
         def on_read(position: int) -> None:
