@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from django.core.exceptions import SuspiciousFileOperation
@@ -13,6 +15,7 @@ from django.core.files.storage import FileSystemStorage
 
 from collectfasta.checksums import Checksum
 from collectfasta.errors import SourceChangedError, StoreError
+from collectfasta.remote import Listed
 from collectfasta.source import Body
 from collectfasta.stores.filesystem import FileSystemStore
 from collectfasta.strategies.filesystem import CachingFileSystemStrategy, FileSystemStrategy
@@ -28,6 +31,10 @@ def store(tmp_path: Path) -> FileSystemStore:
 def put(store: FileSystemStore, key: str, content: bytes) -> None:
     with Body(io.BytesIO(content), len(content)) as body:
         store.put(key, body, {})
+
+
+def refuse(path: object, *_: object) -> NoReturn:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
 class TestHead:
@@ -72,6 +79,32 @@ class TestHead:
             assert found is not None
             assert (found.version, found.size, found.read_checksum()) == ("", None, None), key
             assert found.last_modified is not None, key
+
+    def test_what_may_not_be_looked_at_is_there_but_unknown(
+        self, store: FileSystemStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Root may look at everything.
+        monkeypatch.setattr(os, "lstat", refuse)
+        assert store.head("a.css") == Listed()
+
+    def test_what_may_not_be_read_has_no_checksum(
+        self, store: FileSystemStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "a.css").write_bytes(b"x")
+        found = store.head("a.css")
+        assert found is not None
+        monkeypatch.setattr("builtins.open", refuse)
+        assert found.read_checksum() is None
+
+    def test_what_fails_to_be_read_for_another_reason_is_an_error(
+        self, store: FileSystemStore, tmp_path: Path
+    ) -> None:
+        (tmp_path / "a.css").write_bytes(b"x")
+        found = store.head("a.css")
+        assert found is not None
+        (tmp_path / "a.css").unlink()
+        with pytest.raises(StoreError):
+            found.read_checksum()
 
     def test_a_time_that_cannot_be_a_date_is_unknown(
         self, store: FileSystemStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
